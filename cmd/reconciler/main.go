@@ -1,0 +1,139 @@
+// Command reconciler keeps the containers of one node as their manifests want them: `reconciler run` is the controller,
+// every other verb is a client of it.
+//
+// A verb is one file, cmd_<verb>.go. What several verbs need is in paths.go (where things are), flags.go, reading.go (a
+// daemon, or its store), print.go (json, yaml) and text.go (tables, and words for people). They hold no logic of their
+// own: what a verb asks and what it may say is pkg/api.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses. They are told in the help: scripts depend on them.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 128 + int(syscall.SIGINT)
+	exitBrokenPipe  = 128 + int(syscall.SIGPIPE)
+)
+
+func main() {
+	// A pipe closed by its reader is then an error like any other, and not the end in the middle of something.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is the whole program; it returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, syscall.EPIPE):
+		return exitBrokenPipe // nobody is left to tell
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return exitInterrupted
+	case errors.Is(err, errTold):
+		return exitFailure
+	}
+	complain(stderr, err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		fmt.Fprintln(stderr, "See `reconciler --help`.")
+		return exitUsage
+	}
+	return exitFailure
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "reconciler",
+		Short: "Keep the containers of this node as their manifests want them",
+		Long: `Keep the containers of this node as their manifests want them.
+
+` + "`reconciler run`" + ` is the controller. The other verbs ask it over its socket; those that
+only read answer from its store when it is down, and say so.
+
+Exit status: 0 done; 1 failed, refused, invalid or not found; 2 wrong usage; 130 interrupted;
+141 the reader of the output has gone away.`,
+		Args:          noVerb,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	addPathFlags(root.PersistentFlags())
+	root.AddCommand(
+		newRunCommand(),
+		newGetCommand(),
+		newDescribeCommand(),
+		newExitsCommand(),
+		newEventsCommand(),
+		newLogsCommand(),
+		newPlanCommand(),
+		newValidateCommand(),
+		newStopCommand(),
+		newStartCommand(),
+		newRestartCommand(),
+		newDownCommand(),
+		newVersionCommand(),
+	)
+	return root
+}
+
+// noVerb is reached by what is no verb.
+func noVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown verb %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("%w: did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return usageError{err}
+}
+
+// usageError is a command line that means nothing.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// usage makes a wrong number of arguments a usageError.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// errTold ends a verb whose errors were all told already.
+var errTold = errors.New("told already")
+
+// complain tells an error, one line for each of its own.
+func complain(w io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(w, "reconciler: %s\n", clean(line))
+	}
+}

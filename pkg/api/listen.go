@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Group is the group whose members may read status without being root, if the system has it.
+const Group = "reconciler"
+
+// maxGuests is how many connections of others than root there may be: they must not use up the daemon's descriptors.
+const maxGuests = 64
+
+// Listen makes the API's socket at path, mode 0660, of root and of Group if that exists; whatever socket was there before
+// is replaced in one step. Only one process may call it for a path: the caller holds a lock that says so. Closing the
+// listener removes the socket.
+func Listen(path string) (net.Listener, error) {
+	l, err := listen(path)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the API on %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func listen(path string) (*listener, error) {
+	// Bound under another name, which is no longer than the wanted one, and renamed once it is as it should be.
+	aside := filepath.Join(filepath.Dir(path), ".new.sock")
+	if err := os.Remove(aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	config := net.ListenConfig{Control: closedToOthers}
+	nl, err := config.Listen(context.Background(), "unix", aside)
+	if errors.Is(err, syscall.EINVAL) && len(path) >= maxSocketPath {
+		err = errPathTooLong
+	}
+	if err != nil {
+		return nil, err
+	}
+	ul := nl.(*net.UnixListener)
+	ul.SetUnlinkOnClose(false)
+	info, err := publish(aside, path)
+	if err != nil {
+		return nil, errors.Join(err, ul.Close(), os.Remove(aside))
+	}
+	return &listener{UnixListener: ul, path: path, made: info}, nil
+}
+
+// closedToOthers runs between socket and bind. Linux gives the file the mode of the descriptor, so that there is no
+// instant at which others could connect, whatever the umask is.
+func closedToOthers(_, _ string, c syscall.RawConn) error {
+	var err error
+	return errors.Join(c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }), err)
+}
+
+func publish(aside, path string) (os.FileInfo, error) {
+	if gid, ok := groupID(); ok {
+		if err := os.Chown(aside, -1, gid); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.Chmod(aside, 0o660); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(aside, path); err != nil {
+		return nil, err
+	}
+	return os.Lstat(path)
+}
+
+func groupID() (int, bool) {
+	g, err := user.LookupGroup(Group)
+	if err != nil {
+		return 0, false
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	return gid, err == nil
+}
+
+// maxSocketPath is the size of sun_path, whose last byte is a NUL: unix(7).
+const maxSocketPath = 108
+
+var errPathTooLong = fmt.Errorf("a socket's path must be shorter than %d bytes", maxSocketPath)
+
+// listener tells every connection who is at its other end.
+type listener struct {
+	*net.UnixListener
+	path   string
+	made   os.FileInfo
+	guests atomic.Int64
+}
+
+// Accept returns a *peerConn. Guests beyond maxGuests are hung up on; root never is.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		peer, err := peerAt(c)
+		if err != nil {
+			c.Close()
+			continue
+		}
+		if peer.root() {
+			return &peerConn{UnixConn: c, peer: peer}, nil
+		}
+		if l.guests.Add(1) > maxGuests {
+			l.guests.Add(-1)
+			c.Close()
+			continue
+		}
+		return &peerConn{UnixConn: c, peer: peer, guests: &l.guests}, nil
+	}
+}
+
+// Close closes the listener and removes the socket, unless another one has taken its place.
+func (l *listener) Close() error {
+	err := l.UnixListener.Close()
+	if now, statErr := os.Lstat(l.path); statErr == nil && os.SameFile(now, l.made) {
+		err = errors.Join(err, os.Remove(l.path))
+	}
+	return err
+}

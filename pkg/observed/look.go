@@ -1,0 +1,139 @@
+package observed
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"reconciler.dev/reconciler/pkg/cgroup"
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+// Looker looks at instances and holds nothing in between.
+type Looker struct {
+	Run     subreaper.RunDir
+	Cgroups *cgroup.Parent
+}
+
+// Look answers questions by files and by the kernel; it runs no command. Which instances there are it does not know.
+func (l Looker) Look(questions []Question) Snapshot {
+	s := Snapshot{Instances: map[string]Instance{}}
+	for _, q := range questions {
+		s.Instances[q.ID] = l.look(q, closing)
+	}
+	return s
+}
+
+// opener returns a verified pidfd, and what to do when it was used.
+type opener func(id string, p subreaper.Process) (pidfd int, done func(), err error)
+
+func closing(_ string, p subreaper.Process) (int, func(), error) {
+	fd, err := p.Open()
+	return fd, func() { closeFd(fd) }, err
+}
+
+func (l Looker) look(q Question, open opener) Instance {
+	i := Instance{ID: q.ID, Life: NoProcess}
+	switch launched, err := subreaper.ReadInstance(l.Run, q.ID); {
+	case q.Process != nil:
+		i.Process = *q.Process
+	case errors.Is(err, fs.ErrNotExist):
+		return i
+	case err != nil:
+		i.Unknown = fmt.Sprintf("instance file: %v", err)
+		return i
+	default:
+		i.Process = launched.Process
+	}
+	if err := l.life(&i, open); err != nil {
+		return Instance{ID: q.ID, Unknown: err.Error()}
+	}
+	if i.Life == Dead && l.Cgroups != nil {
+		i.OOM = l.Cgroups.OOMKills(i.ID) > 0
+	}
+	return i
+}
+
+// life asks the kernel first and the exit file after: the pair writes an exit before it reaps, so that a process seen
+// reaped without an exit file was reaped by a stranger, and nobody will write one who has not asked the pidfd himself.
+func (l Looker) life(i *Instance, open opener) error {
+	boot, err := subreaper.BootID()
+	if err != nil {
+		return err
+	}
+	if i.Process.BootID != boot {
+		i.Life = Dead
+		if err := l.recorded(i); err != nil || i.Exit != nil {
+			return err
+		}
+		i.Exit = i.unknownExit(subreaper.ReasonHostRebooted)
+		return nil
+	}
+	fd, done, err := open(i.ID, i.Process)
+	if errors.Is(err, subreaper.ErrGone) {
+		i.Life = Dead
+		return l.gone(i)
+	}
+	if err != nil {
+		return err
+	}
+	defer done()
+	seen, err := subreaper.Witness(fd, i.Process)
+	if err != nil {
+		return err
+	}
+	if seen.Life == subreaper.Alive {
+		i.Life = Alive
+		stat, err := subreaper.ReadStat(i.Process.PID)
+		i.Ours = err == nil && subreaper.IsRole(stat.Parent, l.Run)
+		return nil
+	}
+	i.Life = Dead
+	if err := l.recorded(i); err != nil || i.Exit != nil {
+		return err
+	}
+	switch {
+	case seen.Life == subreaper.Zombie && subreaper.IsRole(seen.Parent, l.Run):
+		// Its parent is about to record it.
+	case seen.Source != "":
+		i.Exit = &subreaper.Exit{Instance: i.ID, Process: i.Process, Status: seen.Status, Source: seen.Source, FinishedAt: time.Now()}
+	case seen.Life == subreaper.Reaped:
+		return l.gone(i)
+	}
+	return nil
+}
+
+// gone judges a process of which nothing is left to ask. Where there is an instance file the guard answers for it: it
+// may hold a pidfd that was opened in time, and it records `unknown` if not. Where there is none nobody ever will.
+func (l Looker) gone(i *Instance) error {
+	if err := l.recorded(i); err != nil || i.Exit != nil {
+		return err
+	}
+	_, err := subreaper.ReadInstance(l.Run, i.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		i.Exit = i.unknownExit(subreaper.ReasonUnseen)
+		return nil
+	}
+	return err
+}
+
+// recorded reads the exit file. One about another process is no record of this one.
+func (l Looker) recorded(i *Instance) error {
+	exit, err := subreaper.ReadExit(l.Run, i.ID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("exit file: %w", err)
+	case exit.Process == i.Process:
+		i.Exit = &exit
+	}
+	return nil
+}
+
+func (i *Instance) unknownExit(reason string) *subreaper.Exit {
+	return &subreaper.Exit{
+		Instance: i.ID, Process: i.Process, Source: subreaper.SourceUnknown, Reason: reason, FinishedAt: time.Now(),
+	}
+}

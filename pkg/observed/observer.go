@@ -1,0 +1,207 @@
+package observed
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+// Config is what an Observer is made of.
+type Config struct {
+	Looker
+	RuntimeRoot string // of the OCI runtime: a directory an instance
+	BundlesDir  string // derived bundles: a directory an instance
+
+	// Ask returns the ids that the runtime lists, the damaged ones included.
+	Ask func(context.Context) ([]string, error)
+}
+
+// Observer is a Looker that holds a pidfd of every init it saw alive, knows which instances there are, and tells when to
+// look again. Its methods may be called concurrently.
+type Observer struct {
+	Config
+
+	mu       sync.Mutex
+	epoll    int
+	held     map[string]holding // by instance id
+	holders  map[int]string     // instance id by pidfd
+	seen     map[string][]int   // attempts by name
+	strange  []string           // ids that are no instance's
+	unlisted string
+}
+
+type holding struct {
+	process subreaper.Process
+	pidfd   int
+}
+
+// New returns an observer, which must be closed.
+func New(c Config) (*Observer, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create: %w", err)
+	}
+	return &Observer{
+		Config: c, epoll: epoll, held: map[string]holding{}, holders: map[int]string{},
+		unlisted: "instances have not been listed yet",
+	}, nil
+}
+
+// Close releases every pidfd.
+func (o *Observer) Close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id := range o.held {
+		o.release(id)
+	}
+	closeFd(o.epoll)
+	o.epoll = -1
+}
+
+// Look answers questions; see Looker.Look. Of which instances of the names there is anything is as of the last List.
+func (o *Observer) Look(names []string, questions []Question) Snapshot {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := Snapshot{Instances: map[string]Instance{}, Unlisted: o.unlisted, Seen: map[string][]int{}}
+	for _, q := range questions {
+		s.Instances[q.ID] = o.look(q, o.hold)
+	}
+	for _, name := range names {
+		if attempts := o.seen[name]; attempts != nil {
+			s.Seen[name] = slices.Clone(attempts)
+		}
+	}
+	return s
+}
+
+// hold returns the pidfd held of a process, opening it at first sight. The death and the reaping each wake the watcher.
+func (o *Observer) hold(id string, p subreaper.Process) (int, func(), error) {
+	if h, ok := o.held[id]; ok {
+		if h.process == p {
+			return h.pidfd, func() {}, nil
+		}
+		o.release(id)
+	}
+	fd, err := p.Open()
+	if err != nil {
+		return -1, nil, err
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET&0xffffffff, Fd: int32(fd)}
+	if err := unix.EpollCtl(o.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		closeFd(fd)
+		return -1, nil, fmt.Errorf("epoll_ctl: %w", err)
+	}
+	o.held[id], o.holders[fd] = holding{process: p, pidfd: fd}, id
+	return fd, func() {}, nil
+}
+
+func (o *Observer) release(id string) {
+	if h, ok := o.held[id]; ok {
+		closeFd(h.pidfd)
+		delete(o.held, id)
+		delete(o.holders, h.pidfd)
+	}
+}
+
+// Forget drops what is held of an instance that was cleaned up.
+func (o *Observer) Forget(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.release(id)
+	if name, attempt, ok := ParseInstanceID(id); ok {
+		o.seen[name] = slices.DeleteFunc(o.seen[name], func(n int) bool { return n == attempt })
+		if len(o.seen[name]) == 0 {
+			delete(o.seen, name)
+		}
+	}
+}
+
+func (o *Observer) holder(pidfd int) (id string, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	id, ok = o.holders[pidfd]
+	return id, ok
+}
+
+// List finds out of which instances there is anything: in the runtime's list, its root, the run directory, or the cgroup
+// parent. A list that failed is no empty list: until one succeeds it is not known which there are.
+func (o *Observer) List(ctx context.Context) error {
+	ids, err := o.list(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil {
+		if o.unlisted != "" {
+			o.unlisted = err.Error()
+		}
+		return err
+	}
+	o.unlisted, o.seen, o.strange = "", map[string][]int{}, nil
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		if name, attempt, ok := ParseInstanceID(id); ok {
+			o.seen[name] = append(o.seen[name], attempt)
+		} else {
+			o.strange = append(o.strange, id)
+		}
+	}
+	return nil
+}
+
+func (o *Observer) list(ctx context.Context) ([]string, error) {
+	ids, err := o.Ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cgroups, err := o.Cgroups.Instances()
+	if err != nil {
+		return nil, err
+	}
+	ids = append(ids, cgroups...)
+	for _, dir := range []string{o.RuntimeRoot, o.BundlesDir, o.Run.InstancesDir(), o.Run.ExitsDir()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !os.IsNotExist(err) {
+			return nil, err
+		}
+		for _, e := range entries {
+			ids = append(ids, idOf(e.Name()))
+		}
+	}
+	return ids, nil
+}
+
+// idOf is the instance that a file or directory of ours is about, by its name.
+func idOf(file string) string {
+	file = filepath.Base(file)
+	for _, suffix := range []string{".json", ".launching"} {
+		if id, ok := strings.CutSuffix(file, suffix); ok {
+			return id
+		}
+	}
+	return file
+}
+
+// Orphans are the ids seen by the last List that belong to none of the names.
+func (o *Observer) Orphans(known func(name string) bool) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	orphans := slices.Clone(o.strange)
+	for name, attempts := range o.seen {
+		if !known(name) {
+			for _, n := range attempts {
+				orphans = append(orphans, InstanceID(name, n))
+			}
+		}
+	}
+	slices.Sort(orphans)
+	return orphans
+}
+
+func closeFd(fd int) { _ = unix.Close(fd) }

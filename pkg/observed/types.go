@@ -1,0 +1,38 @@
+package observed
+
+import "reconciler.dev/reconciler/pkg/subreaper"
+
+// Question asks about one instance. Process, when the asker has it on record, outranks the instance file, which may be
+// gone with the run directory.
+type Question struct {
+	ID      string
+	Process *subreaper.Process
+}
+
+// Life is what is known of an instance's init process.
+type Life string
+
+const (
+	NoProcess Life = "NoProcess" // none is known: never launched, or its launch never committed
+	Alive     Life = "Alive"
+	Dead      Life = "Dead" // a zombie, or gone
+)
+
+// Instance is what is true of one instance now.
+type Instance struct {
+	ID      string
+	Unknown string // why it could not be observed; then nothing below counts
+	Process subreaper.Process
+	Life    Life
+	Ours    bool            // alive as a child of the guard or the reaper, who will see it end
+	Exit    *subreaper.Exit // how it ended; nil while that is not known yet
+	OOM     bool            // the kernel's OOM killer struck in its cgroup
+	Remains bool            // anything is left of it: a process in its cgroup, runtime state, directories, files
+}
+
+// Snapshot is what is true now.
+type Snapshot struct {
+	Instances map[string]Instance // those asked about, by instance id
+	Unlisted  string              // why it is not known which instances there are; empty when Seen says it
+	Seen      map[string][]int    // attempts by container name, of which there is anything in the runtime root or run directory
+}

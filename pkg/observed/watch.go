@@ -1,0 +1,89 @@
+package observed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
+)
+
+// Watch calls wake with the name of a container each time something may have changed about it: its init died or was
+// reaped, its exit or launch was recorded, its runtime state came or went. After an overflow it calls all. It returns
+// when ctx ends; the directories are made if they are missing.
+func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("inotify: %w", err)
+	}
+	defer func() { _ = w.Close() }()
+	for _, dir := range []string{o.RuntimeRoot, o.Run.InstancesDir(), o.Run.ExitsDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		if err := w.Add(dir); err != nil {
+			return fmt.Errorf("watch %s: %w", dir, err)
+		}
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	stop, err := o.watchDeaths(&wg, wake)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-w.Events:
+			if e.Has(fsnotify.Create) || e.Has(fsnotify.Remove) {
+				if name, _, ok := ParseInstanceID(idOf(e.Name)); ok {
+					wake(name)
+				}
+			}
+		case err := <-w.Errors:
+			if !errors.Is(err, fsnotify.ErrEventOverflow) {
+				return fmt.Errorf("inotify: %w", err)
+			}
+			all()
+		}
+	}
+}
+
+// watchDeaths waits for held pidfds in a goroutine of its own until stop is called.
+func (o *Observer) watchDeaths(wg *sync.WaitGroup, wake func(name string)) (stop func(), err error) {
+	end, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(end)}
+	if err := unix.EpollCtl(o.epoll, unix.EPOLL_CTL_ADD, end, &event); err != nil {
+		closeFd(end)
+		return nil, fmt.Errorf("epoll_ctl: %w", err)
+	}
+	wg.Go(func() {
+		defer closeFd(end)
+		events := make([]unix.EpollEvent, 64)
+		for {
+			n, err := unix.EpollWait(o.epoll, events, -1)
+			if err != nil && !errors.Is(err, unix.EINTR) {
+				return
+			}
+			for _, e := range events[:max(n, 0)] {
+				if int(e.Fd) == end {
+					return
+				}
+				if id, ok := o.holder(int(e.Fd)); ok {
+					if name, _, ok := ParseInstanceID(id); ok {
+						wake(name)
+					}
+				}
+			}
+		}
+	})
+	return func() { _, _ = unix.Write(end, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }, nil
+}

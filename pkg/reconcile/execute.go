@@ -1,0 +1,162 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"reconciler.dev/reconciler/pkg/store"
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+// Effects is what an action may do to the world. Every method is safe to repeat. Node is the real one.
+type Effects interface {
+	// Launch creates the instance, which then waits to be started. An error that is a *NotLaunched says that this
+	// instance never will run; any other one that it is not known.
+	Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt) error
+	// Start lets a created instance run its code. Starting a running one is no error.
+	Start(ctx context.Context, instance string) error
+	// Signal sends a signal, by name, to a process verified to be p. A process that is gone is no error.
+	Signal(p subreaper.Process, signal string) error
+	// Clean ends and removes whatever is left of an instance, in whatever state it is.
+	Clean(ctx context.Context, instance string) error
+}
+
+// Records is what an executor needs of the store.
+type Records interface {
+	Commit(ctx context.Context, c store.Change) error
+	Record(name string) (store.Record, error)
+}
+
+// NotLaunched is the error of a launch that has failed for good: the attempt is spent, and has run nothing.
+type NotLaunched struct{ Err error }
+
+func (e *NotLaunched) Error() string { return e.Err.Error() }
+func (e *NotLaunched) Unwrap() error { return e.Err }
+
+// Executor carries out actions. It decides nothing: an action is obeyed or has failed. Do may be called concurrently for
+// different names.
+type Executor struct {
+	Effects Effects
+	Records Records
+	Log     logr.Logger
+	Now     func() time.Time
+}
+
+// Do writes the action's intent, carries it out and writes its outcome.
+func (x *Executor) Do(ctx context.Context, a Action) error {
+	x.Log.Info("action", "container", a.Name, "action", a.String(), "detail", a.Detail)
+	if a.Record != nil {
+		intent := store.Change{Record: a.Record, Exit: a.Exit, Attempt: a.Attempt, Events: a.events(x.Now())}
+		if err := x.Records.Commit(ctx, intent); err != nil {
+			return fmt.Errorf("record the intent: %w", err)
+		}
+	}
+	effect := x.effect(ctx, a)
+	if err := x.outcome(ctx, a, effect); err != nil {
+		return errors.Join(effect, fmt.Errorf("record the outcome: %w", err))
+	}
+	return effect
+}
+
+func (x *Executor) effect(ctx context.Context, a Action) error {
+	switch a.Verb {
+	case Launch:
+		return x.Effects.Launch(ctx, a.Desired, a.Attempt)
+	case Start:
+		return x.Effects.Start(ctx, a.Attempt.Instance)
+	case Signal:
+		return x.Effects.Signal(*a.Attempt.Process, a.Stop.Signal)
+	case Kill:
+		return x.Effects.Signal(*a.Attempt.Process, "SIGKILL")
+	case Clean:
+		return x.Effects.Clean(ctx, a.Attempt.Instance)
+	}
+	return nil
+}
+
+// outcome records what an effect led to, where a look at the world would not tell it again. What a launch led to is
+// observed.
+func (x *Executor) outcome(ctx context.Context, a Action, effect error) error {
+	if a.Verb == Note || a.Verb == Forget {
+		return nil
+	}
+	r, err := x.Records.Record(a.Name)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(r.Attempts, func(t store.Attempt) bool { return t.Number == a.Attempt.Number })
+	if at < 0 {
+		return fmt.Errorf("attempt %d of %q is not on record", a.Attempt.Number, a.Name)
+	}
+	retried := r.Retry != store.Wait{}
+	c := store.Change{Record: &r}
+	switch spent, ok := errors.AsType[*NotLaunched](effect); {
+	case ok:
+		r.Attempts[at].LaunchError = spent.Error()
+	case effect != nil:
+		r.LastError = effect.Error()
+		r.Retry = waitFor(x.Now(), min(max(2*r.Retry.Length, minRetry), maxRetry))
+		c.Events = []store.Event{{Time: x.Now(), Type: store.Warning, Reason: "EffectFailed", Object: a.Name,
+			Message: fmt.Sprintf("%s: %v", a, effect)}}
+	case a.Verb == Start:
+		r.Attempts[at].Started = true
+		r.ChangedAt, r.Retry = x.Now(), store.Wait{}
+		c.Attempt = &r.Attempts[at]
+	case a.Verb == Signal:
+		stop := *r.Attempts[at].Stop
+		stop.Sent = true
+		r.Attempts[at].Stop, r.Retry = &stop, store.Wait{}
+	case a.Verb == Clean:
+		r.Attempts = slices.Delete(r.Attempts, at, at+1)
+		r.Retry = store.Wait{}
+	case retried:
+		r.Retry = store.Wait{}
+	default:
+		return nil
+	}
+	return x.Records.Commit(ctx, c)
+}
+
+// minRetry and maxRetry bound the pause after an effect that failed; it doubles in between.
+const (
+	minRetry = 100 * time.Millisecond
+	maxRetry = 10 * time.Second
+)
+
+// events are the lines of history that an action is worth.
+func (a Action) events(now time.Time) []store.Event {
+	at := func(kind store.EventType, reason, message string) store.Event {
+		return store.Event{Time: now, Type: kind, Reason: reason, Object: a.Name, Message: message}
+	}
+	var events []store.Event
+	if a.Exit != nil {
+		kind := store.Normal
+		if a.Exit.Reason != "Completed" {
+			kind = store.Warning
+		}
+		events = append(events, at(kind, "Exited", fmt.Sprintf("%s: %s (%s)", a.Exit.Instance, a.Exit.Message, a.Exit.Reason)))
+	}
+	switch a.Verb {
+	case Launch:
+		events = append(events, at(store.Normal, "Creating", a.Attempt.Instance))
+	case Start:
+		events = append(events, at(store.Normal, "Started", fmt.Sprintf("%s, pid %d", a.Attempt.Instance, a.Attempt.Process.PID)))
+	case Signal:
+		events = append(events, at(store.Normal, "Stopping", fmt.Sprintf("%s: %s, grace period %s (%s)",
+			a.Attempt.Instance, a.Stop.Signal, a.Stop.GracePeriod, a.Reason)))
+	case Kill:
+		events = append(events, at(store.Warning, "Killing", fmt.Sprintf("%s: %s", a.Attempt.Instance, a.Reason)))
+	case Forget:
+		events = append(events, at(store.Normal, "Removed", "nothing is left of it but its history"))
+	case Note:
+		if a.Exit == nil && a.Detail != "" {
+			events = append(events, at(store.Warning, a.Reason, a.Detail))
+		}
+	}
+	return events
+}

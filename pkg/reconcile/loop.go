@@ -1,0 +1,276 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/store"
+)
+
+// World is what a loop needs to see.
+type World interface {
+	Look(names []string, q []observed.Question) observed.Snapshot
+	// List refreshes which instances there are, for the snapshots that follow.
+	List(context.Context) error
+}
+
+// Wants is what a loop needs to know: what is desired, and what is on record.
+type Wants interface {
+	Desired(name string) (*store.Desired, error)
+	Record(name string) (store.Record, error)
+	Names() ([]string, error)
+}
+
+// Config is what a Loop is made of.
+type Config struct {
+	World   World
+	Wants   Wants
+	Do      func(context.Context, Action) error // Executor.Do
+	Now     func() time.Time
+	Resync  time.Duration
+	Effects int // how many may be in flight at once
+	Log     logr.Logger
+}
+
+// Loop plans, and has what it planned carried out, name by name: one goroutine plans, at most one effect a name is in
+// flight. A wake-up carries a name and nothing else; a lost or doubled one costs time, never correctness, and a full
+// pass every Resync is the floor.
+type Loop struct {
+	Config
+
+	mu       sync.Mutex
+	dirty    map[string]bool // names to look at
+	draining bool
+	wake     chan struct{}
+
+	busy     map[string]bool        // names with an effect in flight; owned by Run, like the next two
+	timers   map[string]*time.Timer // the next look at a name that waits
+	unquiet  map[string]bool        // names whose last plan was not to hold
+	finished chan string
+	slots    chan struct{}
+	drained  chan struct{}
+}
+
+// NewLoop returns a loop that is yet to Run.
+func NewLoop(c Config) *Loop {
+	return &Loop{
+		Config: c, dirty: map[string]bool{}, wake: make(chan struct{}, 1),
+		busy: map[string]bool{}, timers: map[string]*time.Timer{}, unquiet: map[string]bool{},
+		finished: make(chan string), slots: make(chan struct{}, c.Effects), drained: make(chan struct{}),
+	}
+}
+
+// Wake has the loop look at names again. It may be called from anywhere and never blocks.
+func (l *Loop) Wake(names ...string) {
+	l.mu.Lock()
+	for _, name := range names {
+		l.dirty[name] = true
+	}
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// WakeAll has the loop look at every name again.
+func (l *Loop) WakeAll() {
+	names, err := l.Wants.Names()
+	if err != nil {
+		l.Log.Error(err, "names cannot be read")
+	}
+	l.Wake(names...)
+}
+
+// Drain stops every container as if all were wanted Stopped, and returns once nothing is left of any. From then on this
+// loop starts nothing.
+func (l *Loop) Drain(ctx context.Context) error {
+	names, err := l.Wants.Names()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.draining = true
+	for _, name := range names {
+		l.dirty[name] = true // under the same lock: a pass that sees the drain sees every name due
+	}
+	l.mu.Unlock()
+	l.Wake()
+	select {
+	case <-l.drained:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run plans until ctx ends, then waits for the effects in flight: each has a time limit of its own.
+func (l *Loop) Run(ctx context.Context) error {
+	effects := context.WithoutCancel(ctx)
+	resync := time.NewTicker(l.Resync)
+	defer resync.Stop()
+	listed := make(chan struct{}, 1)
+	listing := true
+	list := func() {
+		if err := l.World.List(effects); err != nil {
+			l.Log.Error(err, "instances cannot be listed")
+		}
+		listed <- struct{}{}
+	}
+	go list()
+	for {
+		select {
+		case <-ctx.Done():
+			for len(l.busy) > 0 {
+				delete(l.busy, <-l.finished)
+			}
+			if listing {
+				<-listed
+			}
+			return nil
+		case <-resync.C:
+			if !listing {
+				listing = true
+				go list()
+			}
+		case <-listed:
+			listing = false
+			l.WakeAll()
+		case name := <-l.finished:
+			delete(l.busy, name)
+			l.Wake(name)
+		case <-l.wake:
+		}
+		l.pass(effects)
+	}
+}
+
+// pass plans for every name that is due and has no effect in flight.
+func (l *Loop) pass(ctx context.Context) {
+	l.mu.Lock()
+	due := l.dirty
+	l.dirty = map[string]bool{}
+	draining := l.draining
+	for name := range l.busy {
+		if due[name] {
+			delete(due, name) // looked at when its effect is finished
+		}
+	}
+	l.mu.Unlock()
+
+	steps := l.plan(due)
+	for _, a := range steps.Actions {
+		l.dispatch(ctx, a)
+	}
+	if draining && len(l.unquiet) == 0 && len(l.busy) == 0 {
+		select {
+		case <-l.drained:
+		default:
+			close(l.drained)
+		}
+	}
+}
+
+// dispatch has an action carried out, or the name looked at again when its wait is over.
+func (l *Loop) dispatch(ctx context.Context, a Action) {
+	if t := l.timers[a.Name]; t != nil {
+		t.Stop()
+		delete(l.timers, a.Name)
+	}
+	delete(l.unquiet, a.Name)
+	if a.Verb == Hold {
+		return
+	}
+	l.unquiet[a.Name] = true
+	if a.Verb == Wait {
+		l.timers[a.Name] = time.AfterFunc(a.When.Sub(l.Now()), func() { l.Wake(a.Name) })
+		return
+	}
+	l.busy[a.Name] = true
+	go func() {
+		l.slots <- struct{}{}
+		err := l.Do(ctx, a)
+		<-l.slots
+		if err != nil {
+			l.Log.Error(err, "action failed", "container", a.Name, "action", a.String())
+			time.Sleep(minRetry) // also where not even the failure could be recorded
+		}
+		l.finished <- a.Name
+	}()
+}
+
+// Steps is the plan for all names as things are, for whoever wants to see it.
+func (l *Loop) Steps(context.Context) (Steps, error) {
+	names, err := l.Wants.Names()
+	if err != nil {
+		return Steps{}, err
+	}
+	all := map[string]bool{}
+	for _, name := range names {
+		all[name] = true
+	}
+	return l.plan(all), nil
+}
+
+// plan gathers what Plan needs to know about some names. A name whose records cannot be read is left alone: unreadable
+// is not unwanted.
+func (l *Loop) plan(names map[string]bool) Steps {
+	want, recs := map[string]*store.Desired{}, map[string]store.Record{}
+	var questions []observed.Question
+	for name := range names {
+		d, err := l.Wants.Desired(name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			l.Log.Error(err, "desired state cannot be read", "container", name)
+			continue
+		}
+		r, err := l.Wants.Record(name)
+		if err != nil {
+			l.Log.Error(err, "record cannot be read", "container", name)
+			continue
+		}
+		recs[name] = r
+		if d != nil {
+			want[name] = l.overlaid(d)
+		}
+		questions = append(questions, Questions(r)...)
+	}
+	return Plan(want, l.World.Look(slices.Collect(maps.Keys(names)), questions), recs, l.Now())
+}
+
+// overlaid is d with the Stopped that a drain lays over everything.
+func (l *Loop) overlaid(d *store.Desired) *store.Desired {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.draining {
+		d.Verbs.Override = &store.Override{State: desired.Stopped, By: "down"}
+	}
+	return d
+}
+
+// Questions are what must be observed to judge a record.
+func Questions(r store.Record) []observed.Question {
+	var q []observed.Question
+	for _, a := range r.Attempts {
+		if !a.Over {
+			q = append(q, observed.Question{ID: a.Instance, Process: a.Process})
+		}
+	}
+	return q
+}
+
+func (s Steps) String() string {
+	var out string
+	for _, a := range s.Actions {
+		out += fmt.Sprintln(a)
+	}
+	return out
+}

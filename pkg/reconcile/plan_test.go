@@ -1,0 +1,306 @@
+package reconcile
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/store"
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+// TestPlanIsTotal asks for every combination of what one name can be: each has an action with a reason, each action acts
+// on something, and none begins or starts anything where something is unknown or still lives.
+func TestPlanIsTotal(t *testing.T) {
+	n, verbs := 0, map[Verb]int{}
+	for s := range states() {
+		n++
+		before := fmt.Sprintf("%+v", s.recs)
+		steps := Plan(s.want, s.have, s.recs, testEpoch)
+		if after := fmt.Sprintf("%+v", s.recs); after != before {
+			t.Fatalf("%s: Plan changed its argument\n%s\n%s", s, before, after)
+		}
+		if len(steps.Actions) != 1 {
+			t.Fatalf("%s: %d actions", s, len(steps.Actions))
+		}
+		a := steps.Actions[0]
+		verbs[a.Verb]++
+		if a.Reason == "" || strings.ContainsAny(a.Reason, " \n") {
+			t.Errorf("%s: %v: no reason", s, a)
+		}
+		if again := Plan(s.want, s.have, s.recs, testEpoch); !reflect.DeepEqual(steps, again) {
+			t.Errorf("%s: not deterministic", s)
+		}
+		s.judge(t, a)
+	}
+	for _, v := range []Verb{Hold, Wait, Note, Launch, Start, Signal, Kill, Clean, Forget} {
+		if verbs[v] == 0 {
+			t.Errorf("no state leads to %q", v)
+		}
+	}
+	t.Logf("%d states: %v", n, verbs)
+}
+
+type state struct {
+	want map[string]*store.Desired
+	have observed.Snapshot
+	recs map[string]store.Record
+	text string
+}
+
+func (s state) String() string { return s.text }
+
+// judge holds an action against what must never be.
+func (s state) judge(t *testing.T, a Action) {
+	t.Helper()
+	r := s.recs["web"]
+	cur := last(slices.Clone(r.Attempts))
+	seen := observed.Instance{}
+	if cur != nil {
+		seen = s.have.Instances[cur.Instance]
+	}
+	lives := cur != nil && !cur.Over && !cur.StartCommitted.IsZero() && seen.Life != observed.Dead
+	switch {
+	case a.Verb == Launch && a.Record != nil && (s.want["web"] == nil || s.want["web"].State() != desired.Running):
+		t.Errorf("%s: %v: not wanted", s, a)
+	case a.Verb == Launch && a.Record != nil && lives:
+		t.Errorf("%s: %v: a twin", s, a)
+	case a.Verb == Launch && a.Record != nil && s.have.Unlisted != "" && (cur == nil || cur.Over):
+		t.Errorf("%s: %v: there may be one already", s, a)
+	case a.Acts() && cur != nil && !cur.Over && seen.Unknown != "":
+		t.Errorf("%s: %v: acts on what is unknown", s, a)
+	case a.Verb == Start && (seen.Life != observed.Alive || cur.StartCommitted.IsZero() && !seen.Ours):
+		t.Errorf("%s: %v: starts what the pair does not hold", s, a)
+	case a.Verb == Start && a.Record.Attempts[len(a.Record.Attempts)-1].StartCommitted.IsZero():
+		t.Errorf("%s: %v: starts before it commits", s, a)
+	case a.Exit != nil && seen.Exit == nil:
+		t.Errorf("%s: %v: invents an exit", s, a)
+	case (a.Verb == Signal || a.Verb == Kill) && seen.Life != observed.Alive:
+		t.Errorf("%s: %v: signals the dead", s, a)
+	case a.Verb == Clean && !a.Attempt.Over:
+		t.Errorf("%s: %v: removes what is not over", s, a)
+	case a.Record != nil && a.Record.LastAttempt < r.LastAttempt:
+		t.Errorf("%s: %v: reuses numbers", s, a)
+	}
+}
+
+// states enumerates the small enums that rows are made of.
+func states() func(yield func(state) bool) {
+	soon, past := store.Wait{Until: testEpoch.Add(time.Second), Length: time.Minute}, store.Wait{Until: testEpoch.Add(-1), Length: 1}
+	far := store.Wait{Until: testEpoch.Add(time.Hour), Length: time.Minute}
+	return func(yield func(state) bool) {
+		for _, d := range []string{"none", "running", "stopped", "changed", "never", "invalid"} {
+			for _, attempt := range attempts(soon, past, far) {
+				for _, seen := range sightings() {
+					for _, r := range records(soon, past, far) {
+						for _, list := range []string{"", "it failed"} {
+							for _, strange := range [][]int{nil, {9}} {
+								s := state{want: map[string]*store.Desired{}, recs: map[string]store.Record{}}
+								s.have = observed.Snapshot{Instances: map[string]observed.Instance{}, Unlisted: list, Seen: map[string][]int{}}
+								if strange != nil {
+									s.have.Seen["web"] = strange
+								}
+								m := newModel()
+								if d != "none" {
+									m.desire("web", func(x *store.Desired) {
+										switch d {
+										case "stopped":
+											x.Container.Spec.State = desired.Stopped
+										case "changed":
+											x.InputHash = "other"
+										case "never":
+											x.Container.Spec.Restart.Policy = desired.Never
+										case "invalid":
+											x.Config = nil
+										}
+									})
+									s.want["web"] = m.want["web"]
+								}
+								rec := r
+								rec.Name, rec.SpecHash, rec.LastAttempt = "web", "h1", 3
+								if attempt != nil {
+									i := seen
+									i.ID = attempt.Instance
+									rec.Attempts = append(rec.Attempts, *attempt)
+									s.have.Instances[i.ID] = i
+								}
+								s.recs["web"] = rec
+								s.text = fmt.Sprintf("want=%s attempt=%+v seen=%+v rec=%+v list=%q strange=%v", d, attempt, seen, rec, list, strange)
+								if !yield(s) {
+									return
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func attempts(waits ...store.Wait) []*store.Attempt {
+	base := store.Attempt{Number: 3, Instance: "web.3", SpecHash: "h1", Private: true, IntentAt: testEpoch}
+	p := &subreaper.Process{PID: 1, StartTime: 1, BootID: testBoot}
+	failed, committed, started, over := base, base, base, base
+	failed.LaunchError = "it failed"
+	committed.Process, committed.StartCommitted = p, testEpoch
+	started.Process, started.StartCommitted, started.Started = p, testEpoch, true
+	over.Process, over.StartCommitted, over.Started, over.Over = p, testEpoch, true, true
+	shared := over
+	shared.Private = false
+	all := []*store.Attempt{nil, &base, &failed, &committed, &started, &over, &shared}
+	for _, w := range waits {
+		for _, sent := range []bool{false, true} {
+			stopping := started
+			stopping.Stop = &store.Stopping{Wait: w, Reason: "Stopped", Sent: sent}
+			all = append(all, &stopping)
+		}
+	}
+	return all
+}
+
+func sightings() []observed.Instance {
+	p := subreaper.Process{PID: 1, StartTime: 1, BootID: testBoot}
+	exit := func(status syscall.WaitStatus, source subreaper.Source) observed.Instance {
+		e := &subreaper.Exit{Process: p, Status: status, Source: source, FinishedAt: testEpoch}
+		return observed.Instance{Life: observed.Dead, Process: p, Exit: e}
+	}
+	return []observed.Instance{
+		{Life: observed.NoProcess}, {Unknown: "it failed"},
+		{Life: observed.Alive, Process: p, Ours: true}, {Life: observed.Alive, Process: p},
+		{Life: observed.Dead, Process: p},
+		exit(0, subreaper.SourceWaitid), exit(7<<8, subreaper.SourceProcstat), exit(9, subreaper.SourcePidfd), exit(0, subreaper.SourceUnknown),
+	}
+}
+
+func records(waits ...store.Wait) []store.Record {
+	all := []store.Record{{}, {RemovedAt: testEpoch}, {End: store.EndSucceeded}, {End: store.EndAsked, ObservedGeneration: 1}}
+	for _, w := range waits {
+		all = append(all, store.Record{End: store.EndFailed, Failures: 3, Backoff: w}, store.Record{Retry: w, ObservedGeneration: 1},
+			store.Record{Attempts: []store.Attempt{{Number: 1, Instance: "web.1", Over: true}, {Number: 2, Instance: "web.2", Over: true}}})
+	}
+	return all
+}
+
+// TestPlanSettles drives the real planner and executor through random lives of two containers: exits, edits, removals,
+// failing effects, deaths of the controller between any two steps. No promise may break on the way, and once the faults
+// stop the plan comes to an end.
+func TestPlanSettles(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel()
+		names := []string{"a", "b"}
+		for range rapid.IntRange(1, 40).Draw(t, "length") {
+			name := rapid.SampledFrom(names).Draw(t, "name")
+			switch rapid.SampledFrom([]string{"desire", "undesire", "stop", "run", "run", "step", "exit", "kill", "advance", "back", "fail", "spent", "die", "orphan", "lost"}).Draw(t, "what") {
+			case "desire":
+				m.desire(name, func(d *store.Desired) {
+					d.Container.Spec.State = desired.Running
+					d.InputHash = rapid.SampledFrom([]string{"h1", "h2"}).Draw(t, "hash")
+					d.Container.Spec.Restart.Policy = rapid.SampledFrom([]desired.Policy{desired.Always, desired.OnFailure, desired.Never}).Draw(t, "policy")
+					d.Private = rapid.Bool().Draw(t, "private")
+				})
+			case "undesire":
+				delete(m.want, name)
+			case "stop":
+				if m.want[name] != nil {
+					m.desire(name, func(d *store.Desired) { d.Container.Spec.State = desired.Stopped })
+				}
+			case "run":
+				settle(t, m, 30)
+			case "step":
+				_, _ = m.step(func(Action) {})
+			case "exit":
+				m.dieAny(name, syscall.WaitStatus(rapid.IntRange(0, 3).Draw(t, "code")<<8))
+			case "kill":
+				m.dieAny(name, 9)
+			case "advance":
+				m.now = m.now.Add(time.Duration(rapid.IntRange(0, 100_000).Draw(t, "ms")) * time.Millisecond)
+			case "back":
+				m.now = m.now.Add(-time.Hour)
+			case "fail":
+				m.fails[rapid.SampledFrom([]string{"launch", "start", "signal", "clean", "commit"}).Draw(t, "verb")] = os.ErrDeadlineExceeded
+			case "spent":
+				m.fails["launch"] = &NotLaunched{os.ErrInvalid}
+			case "die":
+				m.dies = rapid.IntRange(0, 6).Draw(t, "after")
+			case "orphan":
+				for _, p := range m.procs {
+					p.ours = false
+				}
+			case "lost":
+				for id, p := range m.procs {
+					if n, _, _ := observed.ParseInstanceID(id); n == name && !p.dead && p.started {
+						m.die(id, 0)
+						p.exit.Source, p.exit.Reason = subreaper.SourceUnknown, "Unseen"
+					}
+				}
+			}
+			if m.dies == 0 {
+				m.dies = -1 // it died; the next controller is here
+			}
+		}
+		m.dies, m.fails = -1, map[string]error{}
+		for i := 0; ; i++ {
+			s := m.plan()
+			if i == 200 {
+				t.Fatalf("it does not settle: %v", s)
+			}
+			if !slices.ContainsFunc(s.Actions, func(a Action) bool { return a.Verb != Hold }) {
+				break
+			}
+			if _, err := m.step(func(Action) {}); err != nil {
+				t.Fatal(err)
+			}
+			if !s.WakeAt.IsZero() {
+				m.now = s.WakeAt
+			}
+		}
+		m.judge(t, names)
+	})
+}
+
+func settle(t *rapid.T, m *model, most int) {
+	for range most {
+		if acted, err := m.step(func(Action) {}); !acted || err != nil {
+			return
+		}
+	}
+}
+
+func (m *model) dieAny(name string, status syscall.WaitStatus) {
+	for id, p := range m.procs {
+		if n, _, _ := observed.ParseInstanceID(id); n == name && !p.dead {
+			m.die(id, status)
+		}
+	}
+}
+
+// judge compares a settled model with what is wanted.
+func (m *model) judge(t *rapid.T, names []string) {
+	for _, f := range m.faults {
+		t.Errorf("broken promise: %s", f)
+	}
+	for _, name := range names {
+		d, r := m.want[name], m.recs[name]
+		v := viewOf(name, d, m.look(), r, m.now)
+		switch {
+		case v.alive() && v.current(), !v.alive() && v.idle() != "":
+		default:
+			t.Errorf("%s settled at odds with what is wanted: %v, %q", name, v.alive(), v.idle())
+		}
+		for id, p := range m.procs {
+			if n, _, _ := observed.ParseInstanceID(id); n == name && (d == nil || p.dead || !p.started) {
+				t.Errorf("%s is left behind: %+v", id, p)
+			}
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/store"
+)
+
+// lookAgain is how long an unclear observation is left alone. Events come sooner; this is the floor.
+const lookAgain = time.Second
+
+// view is everything next may know about one name, with the predicates its rows are made of.
+type view struct {
+	name string
+	d    *store.Desired    // nil: not wanted
+	r    store.Record      // a copy; its slices are shared, see change
+	cur  *store.Attempt    // the newest attempt with remains; nil if there is none
+	o    observed.Instance // what is seen of cur
+	have observed.Snapshot
+	now  time.Time
+}
+
+func viewOf(name string, d *store.Desired, have observed.Snapshot, r store.Record, now time.Time) view {
+	r.Name = name
+	v := view{name: name, d: d, r: r, have: have, now: now}
+	if n := len(r.Attempts); n > 0 {
+		v.cur = &r.Attempts[n-1]
+		v.o = have.Instances[v.cur.Instance]
+	}
+	return v
+}
+
+// unknown says why nothing may be decided. Where nothing is known to live it must be known that nothing else of this
+// name does, and only a list of what is there tells that.
+func (v *view) unknown() string {
+	if v.cur == nil || v.cur.Over {
+		return v.have.Unlisted
+	}
+	return v.o.Unknown
+}
+
+// strangers are the attempts of this name that were seen and are not on record: the store was lost, or a late effect of
+// an earlier life of ours left something.
+func (v *view) strangers() []int {
+	var strange []int
+	for _, n := range v.have.Seen[v.name] {
+		if !slices.ContainsFunc(v.r.Attempts, func(a store.Attempt) bool { return a.Number == n }) {
+			strange = append(strange, n)
+		}
+	}
+	return strange
+}
+
+// owesExit: user code may have run, and how it ended is not on record.
+func (v *view) owesExit() bool { return v.cur != nil && !v.cur.Over && !v.cur.StartCommitted.IsZero() }
+
+// launching: an attempt was begun, and has run nothing.
+func (v *view) launching() bool { return v.cur != nil && !v.cur.Over && v.cur.StartCommitted.IsZero() }
+
+func (v *view) alive() bool { return v.owesExit() && v.o.Life == observed.Alive }
+
+// current: the attempt is what is wanted now.
+func (v *view) current() bool { return v.unwanted() == "" }
+
+// unwanted says why the current attempt is not wanted; empty if it is.
+func (v *view) unwanted() string {
+	switch {
+	case v.d == nil:
+		return "NotDesired"
+	case v.d.State() != desired.Running:
+		return "Stopped"
+	case v.cur.SpecHash != v.d.SpecHash():
+		return "SpecChanged"
+	}
+	return ""
+}
+
+// idle says why no new attempt may begin now; empty if one may. Its words are the reasons that users see.
+func (v *view) idle() string {
+	switch {
+	case v.d == nil:
+		return "NotDesired"
+	case v.d.State() != desired.Running:
+		return "Stopped"
+	case v.d.Config == nil:
+		return "BundleInvalid"
+	case v.d.SpecHash() != v.r.SpecHash:
+		return "" // verdict and backoff belong to another spec
+	}
+	if verdict := verdict(v.d.Container.Spec.Restart, v.r); verdict != "" {
+		return string(verdict)
+	}
+	if v.pending(v.r.Backoff) {
+		return "BackOff"
+	}
+	return ""
+}
+
+// leftover is the oldest attempt that is over and not cleaned up.
+func (v *view) leftover() *store.Attempt {
+	for i := range v.r.Attempts {
+		if v.r.Attempts[i].Over {
+			return &v.r.Attempts[i]
+		}
+	}
+	return nil
+}
+
+// maxLeftovers bounds what a loop of immediate restarts may leave behind.
+const maxLeftovers = 2
+
+// mustGoFirst: the remains may hold live processes of the container (shared pid namespace) or hooks that must run, or
+// there are too many of them.
+func (v *view) mustGoFirst() bool {
+	return !v.leftover().Private || len(v.r.Attempts) > maxLeftovers
+}
+
+// pending: a recorded wait is not over.
+func (v *view) pending(w store.Wait) bool { return v.now.Before(w.Until) }
+
+// waits are all waits on record.
+func (v *view) waits() []store.Wait {
+	w := []store.Wait{v.r.Retry, v.r.Backoff}
+	if v.cur != nil && v.cur.Stop != nil {
+		w = append(w, v.cur.Stop.Wait)
+	}
+	return w
+}
+
+// clockStepped: the end of a wait is further away than the wait was long, so the clock was set back meanwhile.
+func (v *view) clockStepped() bool {
+	return slices.ContainsFunc(v.waits(), func(w store.Wait) bool { return w.Until.Sub(v.now) > w.Length })
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// What is kept. The first attempt of a name always is: it shows since when there have been troubles.
+const (
+	maxHistory    = 100 // attempts of a name, and as many exits
+	maxEvents     = 10_000
+	keepOfTheGone = 7 * 24 * time.Hour // history of a removed name
+)
+
+// putHistory puts v as number n of a name, and drops the oldest but the first where there are too many.
+func putHistory(tx *bbolt.Tx, bucket []byte, name string, n int, v any) error {
+	b, err := tx.Bucket(bucket).CreateBucketIfNotExists([]byte(name))
+	if err != nil {
+		return err
+	}
+	if err := put(b, number(uint64(n)), v); err != nil {
+		return err
+	}
+	var keys [][]byte
+	c := b.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		keys = append(keys, bytes.Clone(k))
+	}
+	for i := 1; i <= len(keys)-maxHistory; i++ {
+		if err := b.Delete(keys[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putEvents appends events and drops those that are maxEvents behind.
+func putEvents(tx *bbolt.Tx, events []Event) error {
+	b := tx.Bucket(bucketEvents)
+	for _, e := range events {
+		seq, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		e.Seq = seq
+		if err := put(b, number(seq), e); err != nil {
+			return fmt.Errorf("event %s: %w", e.Reason, err)
+		}
+	}
+	c := b.Cursor()
+	for len(events) > 0 && b.Sequence() > maxEvents {
+		k, _ := c.First()
+		if bytes.Compare(k, number(b.Sequence()-maxEvents)) > 0 {
+			return nil
+		}
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sweep forgets attempts, exits and events of names removed more than 7 days before now. Of their records it keeps the
+// name, when it was removed, and the last attempt's number. Durability and ctx are as with Commit.
+func (db *DB) Sweep(ctx context.Context, now time.Time) error {
+	err := db.do(ctx, func(tx *bbolt.Tx) error {
+		gone := map[string]bool{}
+		for _, r := range rowsOf(tx.Bucket(bucketStatus)) {
+			name := string(r.key)
+			rec, err := decodeRecord(name, r.value)
+			// What cannot be read is left as it is: Records tells of it.
+			if err != nil || rec.RemovedAt.IsZero() || now.Sub(rec.RemovedAt) < keepOfTheGone ||
+				tx.Bucket(bucketDesired).Get(r.key) != nil {
+				continue
+			}
+			stripped, err := strip(tx, rec)
+			if err != nil {
+				return fmt.Errorf("%q: %w", name, err)
+			}
+			if stripped {
+				gone[name] = true
+			}
+		}
+		return dropEvents(tx, gone)
+	})
+	if err != nil {
+		return fmt.Errorf("store sweep: %w", err)
+	}
+	return nil
+}
+
+// strip leaves nothing of a name but its bare tombstone. It returns false if that was all there was.
+func strip(tx *bbolt.Tx, r Record) (stripped bool, err error) {
+	for _, bucket := range [][]byte{bucketAttempts, bucketExits} {
+		switch err := tx.Bucket(bucket).DeleteBucket([]byte(r.Name)); {
+		case err == nil:
+			stripped = true
+		case !errors.Is(err, bolterrors.ErrBucketNotFound):
+			return false, err
+		}
+	}
+	bare := Record{Name: r.Name, LastAttempt: r.LastAttempt, RemovedAt: r.RemovedAt}
+	if !stripped && reflect.DeepEqual(r, bare) {
+		return false, nil
+	}
+	return true, put(tx.Bucket(bucketStatus), []byte(r.Name), bare)
+}
+
+func dropEvents(tx *bbolt.Tx, objects map[string]bool) error {
+	if len(objects) == 0 {
+		return nil
+	}
+	b := tx.Bucket(bucketEvents)
+	for _, r := range rowsOf(b) {
+		if e, err := decodeEvent(r.key, r.value); err == nil && objects[e.Object] {
+			if err := b.Delete(r.key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"slices"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// row is one entry of a bucket, copied: it outlives the transaction.
+type row struct{ key, value []byte }
+
+func (db *DB) view(f func(tx *bbolt.Tx) error) error {
+	err := db.bolt.View(f)
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
+}
+
+// value returns a copy of one value, nil if there is none.
+func (db *DB) value(bucket []byte, key string) ([]byte, error) {
+	var v []byte
+	err := db.view(func(tx *bbolt.Tx) error {
+		v = bytes.Clone(tx.Bucket(bucket).Get([]byte(key)))
+		return nil
+	})
+	return v, err
+}
+
+// rowsOf copies a bucket, which may be nil, in the order of its keys.
+func rowsOf(b *bbolt.Bucket) []row {
+	if b == nil {
+		return nil
+	}
+	var rows []row
+	c := b.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
+	}
+	return rows
+}
+
+// Desired returns what is wanted of a name, ErrNotFound if it is not desired.
+func (db *DB) Desired(name string) (*Desired, error) {
+	var raw, verbs []byte
+	err := db.view(func(tx *bbolt.Tx) error {
+		raw = bytes.Clone(tx.Bucket(bucketDesired).Get([]byte(name)))
+		verbs = bytes.Clone(tx.Bucket(bucketOverrides).Get([]byte(name)))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if raw == nil {
+		return nil, ErrNotFound
+	}
+	return desiredWith(name, raw, verbs)
+}
+
+func desiredWith(name string, raw, verbs []byte) (*Desired, error) {
+	d, err := decodeDesired(name, raw)
+	if err != nil {
+		return nil, err
+	}
+	d.Verbs, err = decodeVerbs(name, verbs)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// AllDesired yields what is wanted of every name, as of one moment, in name order. One that cannot be read is yielded
+// as a *RecordError, which names it: it is not known, not unwanted. Any other error ends the sequence. The loop's body
+// may use the store.
+func (db *DB) AllDesired() iter.Seq2[*Desired, error] {
+	return func(yield func(*Desired, error) bool) {
+		var rows []row
+		verbs := map[string][]byte{}
+		err := db.view(func(tx *bbolt.Tx) error {
+			rows = rowsOf(tx.Bucket(bucketDesired))
+			for _, r := range rowsOf(tx.Bucket(bucketOverrides)) {
+				verbs[string(r.key)] = r.value
+			}
+			return nil
+		})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, r := range rows {
+			name := string(r.key)
+			if !yield(desiredWith(name, r.value, verbs[name])) {
+				return
+			}
+		}
+	}
+}
+
+// Record returns what is on record about a name: a record with nothing but the name if there is none. A record that
+// cannot be read is a *RecordError.
+func (db *DB) Record(name string) (Record, error) {
+	raw, err := db.value(bucketStatus, name)
+	if err != nil {
+		return Record{Name: name}, err
+	}
+	return decodeRecord(name, raw)
+}
+
+// Records yields every record, tombstones included, as of one moment, in name order. One that cannot be read is yielded
+// with its name and a *RecordError; any other error ends the sequence. The loop's body may use the store.
+func (db *DB) Records() iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		var rows []row
+		err := db.view(func(tx *bbolt.Tx) error {
+			rows = rowsOf(tx.Bucket(bucketStatus))
+			return nil
+		})
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		for _, r := range rows {
+			if !yield(decodeRecord(string(r.key), r.value)) {
+				return
+			}
+		}
+	}
+}
+
+// Names returns every name that is desired or has a record, tombstones included, sorted.
+func (db *DB) Names() ([]string, error) {
+	var names []string
+	err := db.view(func(tx *bbolt.Tx) error {
+		for _, bucket := range [][]byte{bucketDesired, bucketStatus} {
+			for _, r := range rowsOf(tx.Bucket(bucket)) {
+				names = append(names, string(r.key))
+			}
+		}
+		return nil
+	})
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
+// Source returns what is remembered of a source, ErrNotFound if nothing is.
+func (db *DB) Source(name string) (*Source, error) {
+	raw, err := db.value(bucketSources, name)
+	if err != nil {
+		return nil, err
+	}
+	if raw == nil {
+		return nil, ErrNotFound
+	}
+	s, err := decodeSource(name, raw)
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Attempts returns the attempts of a name that are kept, oldest first; none is no error. Those that can be read come
+// with the joined *RecordErrors of those that cannot.
+func (db *DB) Attempts(name string) ([]Attempt, error) {
+	return history(db, bucketAttempts, name, decodeAttempt)
+}
+
+// Exits is Attempts for exit records.
+func (db *DB) Exits(name string) ([]Exit, error) { return history(db, bucketExits, name, decodeExit) }
+
+func history[T any](db *DB, bucket []byte, name string, decode func(string, []byte, []byte) (T, error)) ([]T, error) {
+	var rows []row
+	err := db.view(func(tx *bbolt.Tx) error {
+		rows = rowsOf(tx.Bucket(bucket).Bucket([]byte(name)))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return decodeAll(rows, func(r row) (T, error) { return decode(name, r.key, r.value) })
+}
+
+// Events returns the events behind the sequence number after, oldest first, limit of them at most; 0 is no limit. Those
+// that can be read come with the joined *RecordErrors of those that cannot.
+func (db *DB) Events(after uint64, limit int) ([]Event, error) {
+	var rows []row
+	err := db.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketEvents).Cursor()
+		for k, v := c.Seek(number(after + 1)); k != nil && (limit <= 0 || len(rows) < limit); k, v = c.Next() {
+			rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return decodeAll(rows, func(r row) (Event, error) { return decodeEvent(r.key, r.value) })
+}
+
+func decodeAll[T any](rows []row, decode func(row) (T, error)) ([]T, error) {
+	all := make([]T, 0, len(rows))
+	var errs []error
+	for _, r := range rows {
+		v, err := decode(r)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		all = append(all, v)
+	}
+	return all, errors.Join(errs...)
+}

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// The tree of buckets. Values are JSON; numbers used as keys are big-endian, 8 bytes, so that they sort.
+//
+//	meta/schema                    the version of this tree
+//	sources/<source>               Source
+//	desired/<name>                 Desired, without its Verbs
+//	overrides/<name>               Verbs
+//	status/<name>                  Record; a tombstone once the name is removed
+//	attempts/<name>/<attempt>      Attempt
+//	exits/<name>/<attempt>         Exit
+//	events/<seq>                   Event
+var (
+	bucketMeta      = []byte("meta")
+	bucketSources   = []byte("sources")
+	bucketDesired   = []byte("desired")
+	bucketOverrides = []byte("overrides")
+	bucketStatus    = []byte("status")
+	bucketAttempts  = []byte("attempts")
+	bucketExits     = []byte("exits")
+	bucketEvents    = []byte("events")
+)
+
+// lockWait is how long Open waits for bbolt's lock: a reader that copies the file holds it for milliseconds.
+const lockWait = 5 * time.Second
+
+// Options of Open.
+type Options struct {
+	// NoSync leaves out every fsync: for tests and simulations only, a power cut loses or tears the file.
+	NoSync bool
+}
+
+func (o Options) bolt(wait time.Duration) *bbolt.Options {
+	return &bbolt.Options{
+		Timeout: wait,
+		// A third faster per commit, paid for with one walk over the file at start.
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+		NoSync:         o.NoSync,
+		NoGrowSync:     o.NoSync,
+	}
+}
+
+// DB is an open store. Its methods may be called from any goroutine.
+type DB struct {
+	bolt      *bbolt.DB
+	recovered string
+	requests  chan request // nil: a copy, which has no writer
+	quit      chan struct{}
+	writer    sync.WaitGroup
+	close     func() error
+}
+
+// Open opens the store at path, or begins one (mode 0600) in a directory that must be there. One process at a time may
+// call it for a path: the caller holds a lock that says so, bbolt's own lock is only waited for, up to 5 s, for readers
+// to go away (then ErrLocked).
+//
+// A file that is damaged is moved aside, never wiped, and a new store is begun: Recovered tells, and so does the new
+// store's first event. A store of a newer schema is refused untouched: ErrNewerSchema.
+func Open(path string, o Options) (*DB, error) {
+	recovered, err := prepare(path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|noFollow, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	b, err := openBolt(f, o.bolt(lockWait))
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	if err := b.Update(migrate); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), b.Close())
+	}
+	db := newDB(b)
+	db.recovered = recovered
+	db.requests = make(chan request)
+	db.writer.Go(db.write)
+	return db, nil
+}
+
+func newDB(b *bbolt.DB) *DB {
+	db := &DB{bolt: b, quit: make(chan struct{})}
+	db.close = sync.OnceValue(func() error {
+		close(db.quit)
+		db.writer.Wait()
+		return db.bolt.Close()
+	})
+	return db
+}
+
+// Recovered says, in a sentence for people, that Open found a damaged file, why, and where it was moved; empty if it
+// did not.
+func (db *DB) Recovered() string { return db.recovered }
+
+// Close waits for the commit and the reads under way, and closes the store. Whatever is asked later gets ErrClosed.
+// Closing again returns what the first call returned.
+func (db *DB) Close() error { return db.close() }
+
+// prepare sees to it that there is a whole store at path which this program can read. It returns what Recovered will.
+func prepare(path string, o Options) (recovered string, err error) {
+	err = inspect(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", create(path, o, "")
+	case errors.Is(err, ErrCorrupt):
+		aside, moveErr := moveAside(path)
+		if moveErr != nil {
+			return "", errors.Join(err, moveErr)
+		}
+		recovered = fmt.Sprintf("the store %s could not be used and was moved to %s; a new one was begun: %v", path, aside, err)
+		return recovered, create(path, o, recovered)
+	}
+	return "", err
+}

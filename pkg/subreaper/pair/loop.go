@@ -1,0 +1,176 @@
+package pair
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+// retryPause is how long a failed effect (no room on disk, no memory for a fork) waits for another try of everything.
+const retryPause = 250 * time.Millisecond
+
+// loop runs until the pair has nothing to hold and was asked to end.
+func (r *routine) loop() error {
+	events := make([]unix.EpollEvent, 64)
+	for {
+		if r.pass() {
+			return nil
+		}
+		n, err := r.wait(events)
+		if err != nil {
+			return err
+		}
+		for _, e := range events[:n] {
+			r.note(int(e.Fd), e.Events)
+		}
+	}
+}
+
+// pass looks at all that is due until nothing is; done ends the program. It is idempotent: an event seen twice, or
+// for something settled meanwhile, costs a system call.
+func (r *routine) pass() (done bool) {
+	if r.lookAt != 0 && now() >= r.lookAt {
+		r.lookAtAll()
+	}
+	for again := true; again; again = r.due() {
+		// The order matters: a zombie is taken for a stranger only after every launch that ended is committed and
+		// every instance file is known.
+		r.advance()
+		r.scan()
+		r.settleDue()
+		r.reapOthers()
+	}
+	if r.role == subreaper.RoleGuard {
+		return r.guardStep()
+	}
+	return r.reaperStep()
+}
+
+// lookAtAll makes everything due, as at the start: after the death of the other one, and when a retry is due.
+func (r *routine) lookAtAll() {
+	r.lookAt = 0
+	r.scanDue, r.childrenDue, r.acceptDue = true, true, true
+	for _, w := range r.watches {
+		w.due = true
+	}
+}
+
+func (r *routine) due() bool {
+	if r.scanDue || r.childrenDue {
+		return true
+	}
+	for _, w := range r.watches {
+		if w.due {
+			return true
+		}
+	}
+	return false
+}
+
+// retry has everything looked at again after a pause.
+func (r *routine) retry() { r.lookIn(retryPause) }
+
+func (r *routine) lookIn(pause time.Duration) {
+	if at := now() + pause; r.lookAt == 0 || at < r.lookAt {
+		r.lookAt = at
+	}
+}
+
+// note turns one event into what is due.
+func (r *routine) note(fd int, events uint32) {
+	switch fd {
+	case r.signals.fd:
+		r.signals.drain()
+		r.childrenDue = r.signals.child.Swap(false) || r.childrenDue
+	case r.inotify:
+		r.scanDue = r.filesChanged() || r.scanDue
+	case r.listener:
+		r.acceptDue = true
+	case r.guardFD:
+		r.guardDied = true
+	case r.reaperFD:
+		r.childrenDue = true
+	default:
+		// A descriptor closed in this very batch may have been given out again: at worst somebody looks in vain.
+		if w := r.byFD[fd]; w != nil {
+			w.due = true
+		}
+		if c := r.conns[fd]; c != nil {
+			r.receive(c, events)
+		}
+		// Else it is the pidfd of a launch: each pass asks after all of them.
+	}
+}
+
+// wait blocks until something happens or is due.
+func (r *routine) wait(events []unix.EpollEvent) (int, error) {
+	if n, err := r.epollWait(events, 0); n > 0 || err != nil {
+		return n, err
+	}
+	r.wakes++
+	// Go gives memory back late, and a memory limit made a collector of this size thrash. Giving it back costs some
+	// 0.3 ms, so not between the fork and the reply of a launch, or at least seldom.
+	if len(r.launches) == 0 || r.wakes%20 == 0 {
+		debug.FreeOSMemory()
+	}
+	timeout := -1
+	if at := r.nextWake(); at != 0 {
+		timeout = int(max(0, at-now())/time.Millisecond) + 1 // rounded up, else it spins for the last part
+	}
+	return r.epollWait(events, timeout)
+}
+
+func (r *routine) epollWait(events []unix.EpollEvent, timeout int) (int, error) {
+	n, err := unix.EpollWait(r.epoll, events, timeout)
+	if errors.Is(err, unix.EINTR) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("epoll wait: %w", err)
+	}
+	return n, nil
+}
+
+// nextWake is the earliest time at which something is due by itself; 0 if there is none.
+func (r *routine) nextWake() time.Duration {
+	at := r.lookAt
+	for _, l := range r.launches {
+		if t := l.wakeAt(); t != 0 && (at == 0 || t < at) {
+			at = t
+		}
+	}
+	return at
+}
+
+// filesChanged drains inotify and reports whether a file that counts was among the events. The files that this
+// program writes aside, and .launching, do not.
+func (r *routine) filesChanged() bool {
+	changed := false
+	var buf [4096]byte
+	for {
+		n, err := unix.Read(r.inotify, buf[:])
+		if n <= 0 || err != nil {
+			return changed
+		}
+		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
+			length := int(b[12]) | int(b[13])<<8 | int(b[14])<<16 | int(b[15])<<24 // inotify_event.len
+			name := strings.TrimRight(string(b[unix.SizeofInotifyEvent:unix.SizeofInotifyEvent+length]), "\x00")
+			b = b[unix.SizeofInotifyEvent+length:]
+			// No name: the directory itself went away, or the queue overflowed.
+			changed = changed || name == "" || name[0] != '.' && !strings.HasSuffix(name, ".launching")
+		}
+	}
+}
+
+// now is CLOCK_MONOTONIC: it means the same to every image and process of this boot, and nobody can step it.
+func now() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail: the clock exists and the pointer is good
+	return time.Duration(t.Nano())
+}

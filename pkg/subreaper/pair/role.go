@@ -1,0 +1,254 @@
+package pair
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+var errLocked = errors.New("another pair holds the lock")
+
+// takeRole does what only one of the roles needs at its start.
+func (r *routine) takeRole() error {
+	var err error
+	if r.null, err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	if err := r.takeLock(); err != nil {
+		return err
+	}
+	if r.listener >= 0 {
+		unix.CloseOnExec(r.listener)
+	}
+	for _, fd := range r.held {
+		unix.CloseOnExec(fd)
+	}
+	if r.role == subreaper.RoleGuard {
+		r.findReaper()
+		r.log("guard of %s", r.run)
+		return nil
+	}
+	// The pidfd first, the parent after: a guard that died before has left us to somebody else, and one that dies
+	// later makes the pidfd readable. PDEATHSIG cannot do this: it is of the forking thread, and lost by an execve.
+	fd, err := unix.PidfdOpen(r.guard, 0)
+	if err != nil || os.Getppid() != r.guard {
+		r.guardDied = true
+		return nil
+	}
+	r.guardFD = fd
+	return errors.Join(r.poll(fd, unix.EPOLLIN), r.pollListener())
+}
+
+// takeLock takes the lock, or makes sure that the inherited one is held: it is of the description that all copies of
+// the descriptor share, so asking again costs nothing.
+func (r *routine) takeLock() error {
+	if r.lock < 0 {
+		if err := os.MkdirAll(r.state, 0o700); err != nil {
+			return err
+		}
+		path := subreaper.LockPath(r.state)
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		r.lock = fd
+	}
+	// A runtime or container that inherited it would hold the lock for as long as it lives.
+	unix.CloseOnExec(r.lock)
+	err := unix.Flock(r.lock, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%s: %w", subreaper.LockPath(r.state), errLocked)
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", subreaper.LockPath(r.state), err)
+	}
+	return nil
+}
+
+// pollListener has the reaper told of connections; the guard only keeps the listener for the next reaper.
+func (r *routine) pollListener() error {
+	if r.role != subreaper.RoleReaper {
+		return nil
+	}
+	r.acceptDue = true
+	return r.poll(r.listener, unix.EPOLLIN|unix.EPOLLET)
+}
+
+// idle reports whether ending loses nothing.
+func (r *routine) idle() bool { return len(r.watches) == 0 && len(r.launches) == 0 }
+
+// reaperStep serves clients and changes the role or the image when that is due. A change of role comes first, and what
+// an upgrade wanted is done by it or forgotten: two execves in a row, one of them of a role that is over, made twins.
+func (r *routine) reaperStep() (done bool) {
+	if r.guardDied {
+		r.log("guard %d is dead: becoming the guard", r.guard)
+		next := r.args
+		next.role, next.guard, next.upgraded = subreaper.RoleGuard, 0, false
+		r.exec("/proc/self/exe", next) // the file that is known to work, also if its path was replaced
+		return false
+	}
+	if r.signals.hangup.Swap(false) {
+		r.upgradeDue = true
+	}
+	if r.upgradeDue && len(r.launches) == 0 {
+		r.upgradeDue = false
+		r.exec(r.program, r.args)
+		r.acceptDue = true
+	}
+	if r.signals.terminate.Swap(false) {
+		if r.idle() {
+			return true
+		}
+		r.log("asked to end, but %d instances and %d launches are held", len(r.watches), len(r.launches))
+	}
+	r.accept()
+	return false
+}
+
+// guardStep ends the pair or replaces the image if asked to, and else sees to it that there is a reaper.
+func (r *routine) guardStep() (done bool) {
+	if r.signals.terminate.Swap(false) {
+		switch {
+		case !r.idle():
+			r.log("asked to end, but %d instances and %d launches are held", len(r.watches), len(r.launches))
+		case r.reaperPID == 0:
+			r.ending = true
+		default:
+			// It ends with status 0 if it holds nothing either. Not reaped, so the pid is its own.
+			_ = syscall.Kill(r.reaperPID, syscall.SIGTERM)
+		}
+	}
+	if r.ending && r.idle() {
+		_ = removed(r.run.Socket())
+		r.log("nothing is held: ending")
+		return true
+	}
+	r.ending = false
+	if r.signals.hangup.Swap(false) {
+		next := r.args
+		next.upgraded = true
+		r.exec(r.program, next)
+	}
+	if r.reaperPID == 0 {
+		r.startReaper()
+	}
+	return false
+}
+
+// findReaper looks for a reaper among my children: the lock keeps out strangers, not a twin that an earlier image of
+// mine started.
+func (r *routine) findReaper() {
+	for _, pid := range children() {
+		if !subreaper.IsReaperOf(pid, r.run, r.pid) {
+			continue
+		}
+		r.setReaper(pid)
+		if r.upgraded {
+			// Passed on by the new image, once that is known to work, and not by the old one.
+			_ = syscall.Kill(pid, syscall.SIGHUP)
+		}
+		return
+	}
+}
+
+// startReaper starts a reaper from the file that this process runs.
+func (r *routine) startReaper() {
+	const apart = 20 * time.Millisecond // bounds the rate of starts if reapers die as they get up
+	if pause := r.reaperAt + apart - now(); pause > 0 {
+		r.lookIn(pause)
+		return
+	}
+	r.reaperAt = now()
+	if err := r.keepListener(); err != nil {
+		r.log("listener: %v", err)
+		r.retry()
+		return
+	}
+	const lock, listener = 3, 4 // places in Files
+	next := r.args
+	next.role, next.guard, next.lock, next.listener, next.upgraded, next.held = subreaper.RoleReaper, r.pid, lock, listener, false, nil
+	err := blockSignals()
+	var pid int
+	if err == nil {
+		pid, err = syscall.ForkExec("/proc/self/exe", next.argv(), &syscall.ProcAttr{
+			Dir: "/", Env: os.Environ(),
+			Files: []uintptr{uintptr(r.null), uintptr(r.null), 2, uintptr(r.lock), uintptr(r.listener)},
+		})
+	}
+	if err := errors.Join(err, unblockSignals()); err != nil {
+		r.log("start a reaper: %v", err)
+		r.retry()
+	}
+	if pid != 0 {
+		r.setReaper(pid)
+		r.log("started reaper %d", pid)
+	}
+}
+
+func (r *routine) setReaper(pid int) {
+	r.reaperPID = pid
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == nil {
+		r.reaperFD = fd
+		err = r.poll(fd, unix.EPOLLIN|unix.EPOLLET)
+	}
+	if err != nil {
+		r.log("watch reaper %d, SIGCHLD must do: %v", pid, err)
+	}
+}
+
+// reaperDied takes over what the reaper held: its children are mine by now.
+func (r *routine) reaperDied() {
+	status, _, _ := reap(r.reaperPID)
+	r.ending = status == 0 // it was asked to end and held nothing
+	r.log("reaper %d ended with %s", r.reaperPID, subreaper.Describe(status))
+	if r.reaperFD >= 0 {
+		_ = unix.Close(r.reaperFD)
+	}
+	r.reaperPID, r.reaperFD = 0, -1
+	r.heirDue = true
+	r.lookAtAll()
+}
+
+// exec replaces this process's image: pid, children, zombies, lock, listener and the pidfds of other people's children
+// stay. It returns only if that failed; then all is as before.
+func (r *routine) exec(path string, next args) {
+	next.lock, next.listener = r.lock, r.listener
+	next.held = r.foreign()
+	keep := []int{r.lock, r.listener}
+	for _, fd := range next.held {
+		keep = append(keep, fd)
+	}
+	err := blockSignals()
+	if err == nil {
+		syscall.ForkLock.Lock()
+		for _, fd := range keep {
+			_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+		}
+		err = syscall.Exec(path, next.argv(), os.Environ())
+		for _, fd := range keep {
+			unix.CloseOnExec(fd)
+		}
+		syscall.ForkLock.Unlock()
+	}
+	r.log("execve %s as %s, going on as before: %v", path, next.role, errors.Join(err, unblockSignals()))
+	r.retry()
+}
+
+// foreign returns the pidfds of watched processes that are not my children. They must be handed on: once a stranger
+// has reaped such a process its pid cannot be opened any more, but the pidfd still tells how it ended.
+func (r *routine) foreign() map[string]int {
+	held := map[string]int{}
+	for id, w := range r.watches {
+		if _, _, err := peek(unix.P_PIDFD, w.fd); errors.Is(err, unix.ECHILD) {
+			held[id] = w.fd
+		}
+	}
+	return held
+}

@@ -1,0 +1,170 @@
+package subreaper
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// BootID returns the kernel's random id of this boot.
+func BootID() (string, error) { return bootID() }
+
+var bootID = sync.OnceValues(func() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("boot id: %w", err)
+	}
+	return string(bytes.TrimSpace(b)), nil
+})
+
+// Stat is what /proc/<pid>/stat tells of a process.
+type Stat struct {
+	State     byte // R, S, D, Z ...
+	Parent    int
+	StartTime uint64             // clock ticks since boot
+	Status    syscall.WaitStatus // raw wait status of a zombie, shown to root only; else 0
+	forked    bool               // between fork and exec: it still shows its parent's command line
+}
+
+// Fields of proc_pid_stat(5), counted from the state, which is field 3 there.
+const (
+	fieldState     = 0
+	fieldParent    = 1
+	fieldFlags     = 6
+	fieldStartTime = 19
+	fieldStatus    = 49
+
+	flagForkNoExec = 0x40 // PF_FORKNOEXEC, include/linux/sched.h
+)
+
+// ParseStat parses /proc/<pid>/stat. The name in it is the process's own choice and may hold blanks, parentheses and
+// newlines, so fields are counted from the LAST ") ".
+func ParseStat(b []byte) (Stat, error) {
+	i := bytes.LastIndex(b, []byte(") "))
+	if i < 0 {
+		return Stat{}, fmt.Errorf("stat %q: no name in it", b)
+	}
+	f := strings.Fields(string(b[i+2:]))
+	if len(f) <= fieldStatus || len(f[fieldState]) != 1 {
+		return Stat{}, fmt.Errorf("stat %q: only %d fields", b, len(f))
+	}
+	parent, err1 := strconv.Atoi(f[fieldParent])
+	flags, err2 := strconv.ParseUint(f[fieldFlags], 10, 64)
+	start, err3 := strconv.ParseUint(f[fieldStartTime], 10, 64)
+	status, err4 := strconv.ParseUint(f[fieldStatus], 10, 32)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return Stat{}, fmt.Errorf("stat %q: %w", b, err)
+	}
+	return Stat{
+		State: f[fieldState][0], Parent: parent, StartTime: start,
+		Status: syscall.WaitStatus(status), forked: flags&flagForkNoExec != 0,
+	}, nil
+}
+
+// ReadStat reads /proc/<pid>/stat. The error is ErrGone if there is no such process.
+func ReadStat(pid int) (Stat, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	// ESRCH: it was reaped between open and read.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return Stat{}, fmt.Errorf("pid %d: %w", pid, ErrGone)
+	}
+	if err != nil {
+		return Stat{}, err
+	}
+	return ParseStat(b)
+}
+
+// Open returns a pidfd of the process, which the caller closes. It is opened first and compared after: a pid that was
+// reused in between shows another start time. The error is ErrGone if the process has been reaped.
+func (p Process) Open() (pidfd int, err error) {
+	boot, err := BootID()
+	if err != nil {
+		return -1, err
+	}
+	if p.BootID != boot {
+		return -1, fmt.Errorf("pid %d of another boot: %w", p.PID, ErrGone)
+	}
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	switch {
+	// EINVAL, on newer kernels ENOENT: the pid is a thread's by now, or never was one.
+	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
+		return -1, fmt.Errorf("pid %d: %w", p.PID, ErrGone)
+	case err != nil:
+		return -1, fmt.Errorf("pidfd_open %d: %w", p.PID, err)
+	}
+	s, err := ReadStat(p.PID)
+	if err == nil && s.StartTime != p.StartTime {
+		err = fmt.Errorf("pid %d is another process by now: %w", p.PID, ErrGone)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Signal sends sig by a verified pidfd, so never to a process that took over the pid. A zombie takes signals without
+// effect; the error is ErrGone once it has been reaped.
+func (p Process) Signal(sig syscall.Signal) error {
+	fd, err := p.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("pid %d: %w", p.PID, ErrGone)
+	}
+	return err
+}
+
+// IsRole reports whether pid is a living guard or reaper of this run directory.
+func IsRole(pid int, run RunDir) bool {
+	args, ok := roleArgs(pid)
+	if !ok || args[1] != RoleGuard && args[1] != RoleReaper {
+		return false
+	}
+	i := slices.Index(args, "--run")
+	return i > 0 && i+1 < len(args) && filepath.Clean(args[i+1]) == filepath.Clean(string(run))
+}
+
+// IsReaperOf reports whether pid is a living reaper of this run directory that was started below guard.
+func IsReaperOf(pid int, run RunDir, guard int) bool {
+	args, ok := roleArgs(pid)
+	if !ok || args[1] != RoleReaper || !IsRole(pid, run) {
+		return false
+	}
+	i := slices.Index(args, "--guard")
+	return i > 0 && i+1 < len(args) && args[i+1] == strconv.Itoa(guard)
+}
+
+// roleArgs returns the command line of a living process that has one of at least two words.
+func roleArgs(pid int) ([]string, bool) {
+	// While the kernel sets up a new image the command line is empty for some microseconds, so a few looks are owed to
+	// a process that lives. One that was forked and has not called execve shows its parent's, which is not its own.
+	for range 50 {
+		s, err := ReadStat(pid)
+		if err != nil || s.State == 'Z' || s.State == 'X' || s.forked {
+			return nil, false
+		}
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		if err != nil {
+			return nil, false
+		}
+		if len(b) > 0 {
+			args := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+			return args, len(args) > 1
+		}
+	}
+	return nil, false
+}
