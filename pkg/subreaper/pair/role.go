@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -16,18 +17,15 @@ var errLocked = errors.New("another pair holds the lock")
 
 // takeRole does what only one of the roles needs at its start.
 func (r *routine) takeRole() error {
+	if err := r.closeStrays(); err != nil {
+		return err
+	}
 	var err error
 	if r.null, err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
 	}
 	if err := r.takeLock(); err != nil {
 		return err
-	}
-	if r.listener >= 0 {
-		unix.CloseOnExec(r.listener)
-	}
-	for _, fd := range r.held {
-		unix.CloseOnExec(fd)
 	}
 	if r.role == subreaper.RoleGuard {
 		r.findReaper()
@@ -45,6 +43,35 @@ func (r *routine) takeRole() error {
 	return errors.Join(r.poll(fd, unix.EPOLLIN), r.pollListener())
 }
 
+// closeStrays closes what the caller left open by mistake, which containers would inherit, and makes the rest of the
+// inherited descriptors ours alone: a runtime that inherited the lock would hold it for as long as it lives. What this
+// image has opened itself is close-on-exec, so the flag tells one from the other.
+func (r *routine) closeStrays() error {
+	mine := map[int]bool{0: true, 1: true, 2: true, r.lock: true, r.listener: true}
+	for _, fd := range r.held {
+		mine[fd] = true
+	}
+	names, err := list("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		switch {
+		case err != nil || flags&unix.FD_CLOEXEC != 0: // gone: it was that of the listing
+		case !mine[fd]:
+			_ = unix.Close(fd)
+		case fd > 2:
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
+}
+
 // takeLock takes the lock, or makes sure that the inherited one is held: it is of the description that all copies of
 // the descriptor share, so asking again costs nothing.
 func (r *routine) takeLock() error {
@@ -59,8 +86,6 @@ func (r *routine) takeLock() error {
 		}
 		r.lock = fd
 	}
-	// A runtime or container that inherited it would hold the lock for as long as it lives.
-	unix.CloseOnExec(r.lock)
 	err := unix.Flock(r.lock, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return fmt.Errorf("%s: %w", subreaper.LockPath(r.state), errLocked)
@@ -173,22 +198,17 @@ func (r *routine) startReaper() {
 	const lock, listener = 3, 4 // places in Files
 	next := r.args
 	next.role, next.guard, next.lock, next.listener, next.upgraded, next.held = subreaper.RoleReaper, r.pid, lock, listener, false, nil
-	err := blockSignals()
-	var pid int
-	if err == nil {
-		pid, err = syscall.ForkExec("/proc/self/exe", next.argv(), &syscall.ProcAttr{
-			Dir: "/", Env: os.Environ(),
-			Files: []uintptr{uintptr(r.null), uintptr(r.null), 2, uintptr(r.lock), uintptr(r.listener)},
-		})
-	}
-	if err := errors.Join(err, unblockSignals()); err != nil {
+	pid, err := syscall.ForkExec("/proc/self/exe", next.argv(), &syscall.ProcAttr{
+		Dir: "/", Env: os.Environ(),
+		Files: []uintptr{uintptr(r.null), uintptr(r.null), 2, uintptr(r.lock), uintptr(r.listener)},
+	})
+	if err != nil {
 		r.log("start a reaper: %v", err)
 		r.retry()
+		return
 	}
-	if pid != 0 {
-		r.setReaper(pid)
-		r.log("started reaper %d", pid)
-	}
+	r.setReaper(pid)
+	r.log("started reaper %d", pid)
 }
 
 func (r *routine) setReaper(pid int) {
@@ -225,19 +245,18 @@ func (r *routine) exec(path string, next args) {
 	for _, fd := range next.held {
 		keep = append(keep, fd)
 	}
-	err := blockSignals()
-	if err == nil {
-		syscall.ForkLock.Lock()
-		for _, fd := range keep {
-			_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
-		}
-		err = syscall.Exec(path, next.argv(), os.Environ())
-		for _, fd := range keep {
-			unix.CloseOnExec(fd)
-		}
-		syscall.ForkLock.Unlock()
+	r.signals.ignoreHangup()
+	syscall.ForkLock.Lock()
+	for _, fd := range keep {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
-	r.log("execve %s as %s, going on as before: %v", path, next.role, errors.Join(err, unblockSignals()))
+	err := syscall.Exec(path, next.argv(), os.Environ())
+	for _, fd := range keep {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.Unlock()
+	r.signals.catchHangup()
+	r.log("execve %s as %s, going on as before: %v", path, next.role, err)
 	r.retry()
 }
 

@@ -1,11 +1,9 @@
 package pair
 
 import (
-	"errors"
 	"os"
 	"os/signal"
 	"sync/atomic"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,12 +28,12 @@ func catchSignals() (*signals, error) {
 		dropped: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.onChild, unix.SIGCHLD)
-	signal.Notify(s.onHangup, unix.SIGHUP)
+	s.catchHangup()
 	signal.Notify(s.onTerm, unix.SIGTERM)
 	// Caught and dropped, not ignored: SIG_IGN would be inherited by every runtime and container, a handler is not.
 	signal.Notify(s.dropped, unix.SIGINT, unix.SIGQUIT, unix.SIGPIPE, unix.SIGALRM, unix.SIGUSR1, unix.SIGUSR2)
 	go s.forward()
-	return s, unblockSignals()
+	return s, nil
 }
 
 func (s *signals) forward() {
@@ -60,26 +58,11 @@ func (s *signals) drain() {
 	_, _ = unix.Read(s.fd, count[:])
 }
 
-// blockSignals is called just before execve and fork of one of ours: until the new image has called catchSignals,
-// SIGHUP and SIGTERM would kill it. The mask survives both.
-func blockSignals() error {
-	set := unix.Sigset_t{}
-	for _, s := range []syscall.Signal{unix.SIGHUP, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPIPE, unix.SIGALRM, unix.SIGUSR1, unix.SIGUSR2} {
-		bit := uint(s) - 1
-		set.Val[bit/64] |= 1 << (bit % 64)
-	}
-	return maskError(unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
-}
+// ignoreHangup is called just before execve: until the new image catches it, a SIGHUP would kill that image, and
+// upgrades are asked for by whoever likes. An ignored signal stays so over execve, and the one that is lost asked for
+// what is being done. SIGTERM cannot be kept off in that way, nor be blocked: the Go runtime does as it likes with it
+// until Notify. In that millisecond it is a kill like any other, and the other process heals it.
+func (s *signals) ignoreHangup() { signal.Ignore(unix.SIGHUP) }
 
-// unblockSignals empties the calling thread's mask: runtimes are forked from it, and a container that inherits a
-// blocked SIGTERM cannot be stopped.
-func unblockSignals() error {
-	return maskError(unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil))
-}
-
-func maskError(err error) error {
-	if err != nil {
-		return errors.Join(errors.New("signal mask"), err)
-	}
-	return nil
-}
+// catchHangup undoes ignoreHangup, and must come before any fork: containers would inherit it.
+func (s *signals) catchHangup() { signal.Notify(s.onHangup, unix.SIGHUP) }

@@ -1,0 +1,64 @@
+# What a developer types. Everything that runs containers needs root.
+
+GO        ?= go
+TEST_ARGS ?=
+SEED      ?= 1
+KILLS     ?= 200
+bin       := $(CURDIR)/bin
+
+.PHONY: help
+help:  ## Explain the targets (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup build  ## Run a controller with the example containers in the foreground; Ctrl-C leaves nothing behind
+	@hack/run
+
+.PHONY: demo
+demo: setup build  ## Show the promises step by step, self-checking
+	@hack/demo
+
+.PHONY: test
+test: setup build $(bin)/chaos  ## Run every test, those on real runc required, then the demo and 200 seeded kills
+	@hack/test $(TEST_ARGS)
+
+.PHONY: test-unit
+test-unit:  ## Run the tests that need neither root nor a runtime
+	@$(GO) test ./...
+
+.PHONY: check
+check: $(bin)/staticcheck  ## gofmt, vet, staticcheck and the import rules
+	@hack/check
+
+.PHONY: chaos
+chaos: setup build $(bin)/chaos  ## Kill at random and compare with what the containers saw (SEED=1 KILLS=200)
+	@$(bin)/chaos --seed $(SEED) --kills $(KILLS)
+
+.PHONY: bench
+bench: setup build $(bin)/bench  ## Measure against an ideal loop around runc, arms interleaved
+	@$(bin)/bench
+
+.PHONY: build
+build:  ## Build both programs, static, into bin/
+	@CGO_ENABLED=0 $(GO) build -trimpath -o $(bin)/ ./cmd/...
+
+.PHONY: bundles
+bundles: setup  ## Fill in the root file systems below examples/bundles
+	@hack/bundles
+
+.PHONY: clean
+clean:  ## Remove what was built
+	@rm -rf $(bin) examples/bundles/*/rootfs
+
+.PHONY: setup
+setup:
+	@hack/setup
+
+# Go's own cache decides what is rebuilt. The payload of chaos runs inside containers without any library: static.
+.PHONY: $(bin)/chaos $(bin)/bench
+$(bin)/chaos $(bin)/bench:
+	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./hack/$(@F)
+
+# A module of its own keeps the tool's dependencies out of the product's.
+$(bin)/staticcheck: tools/go.mod tools/go.sum
+	@cd tools && GOBIN=$(bin) $(GO) install tool && touch $@

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reconciler.dev/reconciler/pkg/api"
+)
+
+// downPoll is how often it is looked whether the daemon is gone.
+const downPoll = 50 * time.Millisecond
+
+func newDownCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "down --exit",
+		Short: "Stop all containers, then the daemon and its subreapers",
+		Long: `Stop all containers, each with its grace period, then the subreapers and the daemon. It returns when they are
+gone. What is stopped so starts again with the next reconciler run.`,
+		Args: usage(cobra.NoArgs),
+	}
+	exit := cmd.Flags().Bool("exit", false, "end the daemon too (required: this version has no other way down)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !*exit {
+			return usagef("down without --exit is not supported by this version")
+		}
+		client, err := clientOf(cmd)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		if err := client.Down(cmd.Context()); err != nil {
+			if errors.Is(err, api.ErrNoDaemon) {
+				err = fmt.Errorf("%w; containers may run without it, and only it can stop them", err)
+			}
+			return err
+		}
+		return gone(cmd, client)
+	}
+	return cmd
+}
+
+// gone waits until nobody answers on the socket.
+func gone(cmd *cobra.Command, client *api.Client) error {
+	for {
+		_, err := client.Version(cmd.Context())
+		if errors.Is(err, api.ErrNoDaemon) {
+			return nil
+		}
+		select {
+		case <-cmd.Context().Done():
+			return cmd.Context().Err()
+		case <-time.After(downPoll):
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"reconciler.dev/reconciler/pkg/api"
+	"reconciler.dev/reconciler/pkg/cgroup"
+	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/reconcile"
+	"reconciler.dev/reconciler/pkg/runc"
+	"reconciler.dev/reconciler/pkg/store"
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+// runtimeTimeout bounds every call of the runtime but create, which has hooks to run.
+const runtimeTimeout = 10 * time.Second
+
+// daemon is the controller: its parts, each an actor or what actors share.
+type daemon struct {
+	paths    Paths
+	options  runOptions
+	log      logr.Logger
+	db       *store.DB
+	dir      *desired.Dir
+	cgroups  *cgroup.Parent
+	pair     *subreaper.Client
+	observer *observed.Observer
+	loop     *reconcile.Loop
+	server   *api.Server
+
+	orphans []string // as last told
+	down    chan struct{}
+}
+
+// runDaemon runs the controller until ctx ends, it is told to go down, or an actor fails.
+func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer) error {
+	syscall.Umask(0o077)
+	if err := prepare(paths); err != nil {
+		return err
+	}
+	lock, err := lockController(paths.State)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	log, flush := newLogger(stderr)
+	defer flush()
+	d := &daemon{paths: paths, options: o, log: log, down: make(chan struct{}, 1)}
+	if err := d.open(); err != nil {
+		return err
+	}
+	defer d.close()
+	return d.run(ctx)
+}
+
+// open makes every part, starting none.
+func (d *daemon) open() (err error) {
+	run := subreaper.RunDir(d.paths.Run)
+	runtimeRoot, bundles := filepath.Join(d.paths.Run, "runc"), filepath.Join(d.paths.Run, "bundles")
+	oci, err := runc.New(runc.Config{
+		Path: d.options.Runtime, Root: runtimeRoot, LogDir: filepath.Join(d.paths.Run, "runtime"),
+		StateDir: filepath.Join(d.paths.Run, "runtime"), Timeout: runtimeTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	if d.cgroups, err = cgroup.Open(d.options.CgroupParent); err != nil {
+		return err
+	}
+	if d.dir, err = desired.OpenDir(d.paths.Manifests); err != nil {
+		return err
+	}
+	if d.pair, err = subreaper.NewClient(subreaper.Config{Run: run, State: d.paths.State, Log: d.log.WithName("subreaper").Info}); err != nil {
+		return err
+	}
+	d.observer, err = observed.New(observed.Config{
+		Looker: observed.Looker{Run: run, Cgroups: d.cgroups}, RuntimeRoot: runtimeRoot, BundlesDir: bundles, Ask: oci.IDs,
+	})
+	if err != nil {
+		return err
+	}
+	if d.db, err = store.Open(d.paths.Store(), store.Options{}); err != nil {
+		d.observer.Close()
+		return err
+	}
+	if recovered := d.db.Recovered(); recovered != "" {
+		d.log.Info("the store was damaged and is begun anew", "detail", recovered)
+	}
+	node := &reconcile.Node{
+		Runtime: oci, Pair: d.pair, Cgroups: d.cgroups, Run: run, Bundles: bundles, Logs: d.paths.Logs, Cleaned: d.observer.Forget,
+	}
+	executor := &reconcile.Executor{Effects: node, Records: d.db, Log: d.log, Now: time.Now}
+	d.loop = reconcile.NewLoop(reconcile.Config{
+		World: world{d.observer, d.tellOrphans}, Wants: d.db, Do: executor.Do, Now: time.Now, Resync: d.options.Resync,
+		Effects: max(4, 2*runtime.NumCPU()), Log: d.log,
+	})
+	d.server = api.NewServer(&api.Node{
+		Reader: api.Reader{
+			DB: d.db, LogDir: d.paths.Logs,
+			Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
+		},
+		Wake:  func(name string) { d.loop.Wake(name) },
+		Steps: d.loop.Steps,
+		End:   d.goDown,
+		Build: api.Build(),
+	}, d.log)
+	return nil
+}
+
+func (d *daemon) close() {
+	d.observer.Close()
+	if err := d.db.Close(); err != nil {
+		d.log.Error(err, "the store does not close")
+	}
+}
+
+// run has all actors start together and end together: when ctx ends, when one fails, or when all containers are down.
+func (d *daemon) run(ctx context.Context) error {
+	listener, err := api.Listen(d.paths.Socket)
+	if err != nil {
+		return err
+	}
+	downCtx, isDown := context.WithCancel(ctx)
+	defer isDown()
+	actors := map[string]func(context.Context) error{
+		"subreaper": d.pair.Keep,
+		"watch":     func(ctx context.Context) error { return d.observer.Watch(ctx, d.wake, d.loop.WakeAll) },
+		"loop":      d.loop.Run,
+		"source":    d.followSource,
+		"sweep":     d.sweep,
+		"api": func(ctx context.Context) error {
+			stop := context.AfterFunc(ctx, func() { _ = d.server.Shutdown(context.WithoutCancel(ctx)) })
+			defer stop()
+			if err := d.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		},
+		"down": func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-d.down:
+			}
+			d.log.Info("going down: every container is stopped")
+			if err := d.loop.Drain(ctx); err != nil {
+				return err
+			}
+			isDown()
+			return nil
+		},
+	}
+	d.log.Info("running", "manifests", d.paths.Manifests, "socket", d.paths.Socket, "cgroupParent", d.options.CgroupParent)
+	err = together(downCtx, actors)
+	if ctx.Err() == nil && err == nil {
+		return d.endPair(context.WithoutCancel(ctx))
+	}
+	d.log.Info("ended; the containers run on, and the next controller finds them")
+	return err
+}
+
+func (d *daemon) wake(name string) { d.loop.Wake(name) }
+
+// goDown is asked for by the API; it is carried out by an actor.
+func (d *daemon) goDown(context.Context) error {
+	select {
+	case d.down <- struct{}{}:
+	default: // it is under way
+	}
+	return nil
+}
+
+// endPair ends what is left once every container is down.
+func (d *daemon) endPair(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := d.pair.Stop(ctx); err != nil {
+		return err
+	}
+	d.log.Info("ended; nothing is left running")
+	return d.cgroups.RemoveParent()
+}
+
+// sweep drops the history of names that were removed long ago.
+func (d *daemon) sweep(ctx context.Context) error {
+	for {
+		if err := d.db.Sweep(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			d.log.Error(err, "old history cannot be dropped")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Hour):
+		}
+	}
+}
+
+// together runs actors until all have ended. The first to end ends the others; its error, or theirs, is returned.
+func together(ctx context.Context, actors map[string]func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	failed := make(chan error, len(actors))
+	for name, act := range actors {
+		wg.Go(func() {
+			defer cancel()
+			if err := act(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	wg.Wait()
+	close(failed)
+	var all []error
+	for err := range failed {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/reconcile"
+	"reconciler.dev/reconciler/pkg/store"
+)
+
+// followSource keeps what is desired as the manifests directory says it. Any event means "list again"; so does the
+// resync, since events can be lost.
+func (d *daemon) followSource(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	notify := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	watching := make(chan error, 1)
+	go func() { watching <- d.dir.Watch(ctx, notify) }()
+	resync := time.NewTicker(d.options.Resync)
+	defer resync.Stop()
+	for {
+		if err := d.intake(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error(err, "what the manifests say cannot be recorded")
+		}
+		select {
+		case <-ctx.Done():
+			return <-watching
+		case err := <-watching:
+			return err
+		case <-changed:
+		case <-resync.C:
+		}
+	}
+}
+
+// intake records what a scan of the directory changes and has the loop look at it.
+func (d *daemon) intake(ctx context.Context) error {
+	src, err := d.db.Source(reconcile.SourceName)
+	if errors.Is(err, store.ErrNotFound) {
+		src, err = &store.Source{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	known := []*store.Desired{}
+	for one, err := range d.db.AllDesired() {
+		if err != nil {
+			return err // what is not known must not be taken for new
+		}
+		known = append(known, one)
+	}
+	scan, err := d.dir.Scan()
+	var change store.Change
+	if err != nil {
+		change = reconcile.Vanished(err, *src, time.Now())
+	} else {
+		change = reconcile.Intake(scan, *src, known, desired.LoadConfig, time.Now())
+	}
+	if err := d.db.Commit(ctx, change); err != nil {
+		return err
+	}
+	for _, e := range change.Events {
+		d.log.Info("source", "reason", e.Reason, "object", e.Object, "message", e.Message)
+	}
+	names := slices.Clone(change.Removed)
+	for _, one := range change.Desired {
+		names = append(names, one.Container.Name)
+	}
+	d.loop.Wake(names...)
+	return nil
+}
+
+// world is an observer that tells of orphans after each list.
+type world struct {
+	*observed.Observer
+	tell func(context.Context) error
+}
+
+func (w world) List(ctx context.Context) error {
+	if err := w.Observer.List(ctx); err != nil {
+		return err
+	}
+	return w.tell(ctx)
+}
+
+// tellOrphans makes an event of what is in our places and belongs to no name of ours. It is left alone.
+func (d *daemon) tellOrphans(ctx context.Context) error {
+	names, err := d.db.Names()
+	if err != nil {
+		return err
+	}
+	orphans := d.observer.Orphans(func(name string) bool {
+		_, ours := slices.BinarySearch(names, name)
+		return ours
+	})
+	var events []store.Event
+	for _, id := range orphans {
+		if !slices.Contains(d.orphans, id) {
+			events = append(events, store.Event{Time: time.Now(), Type: store.Warning, Reason: "Orphan", Object: id,
+				Message: "it is in our runtime root, run directory or cgroup and belongs to no container on record; it is left alone"})
+		}
+	}
+	d.orphans = orphans
+	if events == nil {
+		return nil
+	}
+	return d.db.Commit(ctx, store.Change{Events: events})
+}

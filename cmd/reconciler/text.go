@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"reconciler.dev/reconciler/pkg/api"
+)
+
+// none stands for what does not apply.
+const none = "-"
+
+// deceptive: a terminal may obey it, or show other text than there is: control characters, and what changes the
+// direction of writing. Names, messages and paths are written by others.
+func deceptive(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
+
+// clean is s on one line, fit for a terminal.
+func clean(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case deceptive(r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD")))
+}
+
+// table prints rows as columns, three blanks apart, never cut.
+type table struct {
+	w      *tabwriter.Writer
+	indent string
+}
+
+func newTable(w io.Writer, indent string, header ...string) *table {
+	t := &table{tabwriter.NewWriter(w, 0, 0, 3, ' ', 0), indent}
+	t.row(header...)
+	return t
+}
+
+func (t *table) row(cells ...string) {
+	for i, c := range cells {
+		if cells[i] = clean(c); cells[i] == "" {
+			cells[i] = none
+		}
+	}
+	fmt.Fprintln(t.w, t.indent+strings.Join(cells, "\t")) // an error stays, and Flush returns it
+}
+
+func (t *table) flush() error { return t.w.Flush() }
+
+// span is a length of time in one or two units, as kubectl writes it.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	whole := func(unit time.Duration) string { return strconv.Itoa(int(d / unit)) }
+	two := func(big time.Duration, b string, small time.Duration, s string) string {
+		out := whole(big) + b
+		if rest := int(d % big / small); rest > 0 {
+			out += strconv.Itoa(rest) + s
+		}
+		return out
+	}
+	switch d = max(d, 0); {
+	case d < time.Second:
+		return whole(time.Millisecond) + "ms"
+	case d < 2*time.Minute:
+		return whole(time.Second) + "s"
+	case d < 10*time.Minute:
+		return two(time.Minute, "m", time.Second, "s")
+	case d < 3*time.Hour:
+		return whole(time.Minute) + "m"
+	case d < 2*day:
+		return two(time.Hour, "h", time.Minute, "m")
+	}
+	return two(day, "d", time.Hour, "h")
+}
+
+// stamp is a time in tables and descriptions.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return none
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+func stampOf(t *time.Time) string {
+	if t == nil {
+		return none
+	}
+	return stamp(*t)
+}
+
+// verdict is how an instance ended, in a word.
+func verdict(e *api.Exit) string {
+	switch {
+	case e == nil:
+		return none
+	case e.OOMKilled:
+		return "OOMKilled"
+	case e.ExitCode != nil:
+		return strconv.Itoa(*e.ExitCode)
+	case e.Signal != nil && *e.Signal != 0:
+		return signalName(*e.Signal)
+	}
+	return "unknown"
+}
+
+func signalName(number int) string {
+	if name := unix.SignalName(unix.Signal(number)); name != "" {
+		return name
+	}
+	return "signal " + strconv.Itoa(number)
+}
+
+// ran is how long an instance ran.
+func ran(e *api.Exit) string {
+	if e.StartedAt.IsZero() || e.FinishedAt.IsZero() {
+		return none
+	}
+	return span(e.FinishedAt.Sub(e.StartedAt))
+}
+
+func intOf(n *int) string {
+	if n == nil {
+		return none
+	}
+	return strconv.Itoa(*n)
+}
+
+func textOf(s *string) string {
+	if s == nil {
+		return none
+	}
+	return *s
+}
+
+// wanted is the state that is wanted, and whether a verb said so.
+func wanted(c *api.Container) string {
+	if o := c.Status.Override; o != nil {
+		return string(o.State) + "(override)"
+	}
+	return string(c.Spec.State)
+}

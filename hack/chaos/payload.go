@@ -1,0 +1,92 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const never = 1000 * time.Hour
+
+// payload is what runs in the containers. It logs its start before anything else and its end before it ends, each as one
+// line appended to a file that all containers share; O_APPEND keeps lines whole and in order. It holds a lock for as
+// long as any process of its container lives, so a second live instance of its name gives itself away.
+func payload(args []string) {
+	fs := flag.NewFlagSet("payload", flag.ExitOnError)
+	name := fs.String("name", "", "the container's")
+	after := fs.Duration("after", never, "end by itself after that long")
+	code := fs.Int("code", 0, "the exit code then")
+	byUSR1 := fs.Bool("by-usr1", false, "end by SIGUSR1 instead")
+	deaf := fs.Bool("deaf", false, "ignore SIGTERM")
+	child := fs.Bool("child", false, "fork a process that outlives the init and keeps the lock")
+	asleep := fs.Bool("asleep", false, "be that process: log nothing, end never")
+	_ = fs.Parse(args) // ExitOnError
+	if *asleep {
+		time.Sleep(never)
+	}
+
+	self := instance()
+	log := openLog()
+	say := func(format string, a ...any) { fmt.Fprintf(log, format+"\n", a...) }
+	say("start %s", self)
+
+	lock, err := syscall.Open("/out/"+*name+".lock", syscall.O_RDWR|syscall.O_CREAT, 0o600) // inherited: not CLOEXEC
+	if err != nil {
+		panic(err)
+	}
+	if syscall.Flock(lock, syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		say("twin %s", self)
+	}
+	term := make(chan os.Signal, 1)
+	if *deaf {
+		signal.Ignore(syscall.SIGTERM)
+	} else {
+		signal.Notify(term, syscall.SIGTERM)
+	}
+	if *child {
+		// The lock is handed down with all other descriptors that are not CLOEXEC: 0 to 2 and itself.
+		_, err := syscall.ForkExec("/program", []string{"/program", "payload", "--asleep"},
+			&syscall.ProcAttr{Files: []uintptr{0, 1, 2, uintptr(lock)}})
+		if err != nil {
+			panic(err)
+		}
+	}
+	select {
+	case <-term:
+		say("term %s", self)
+		say("exit %s code 0", self)
+		os.Exit(0)
+	case <-time.After(*after):
+	}
+	if *byUSR1 {
+		say("exit %s signal %d", self, syscall.SIGUSR1)
+		signal.Reset(syscall.SIGUSR1)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+		time.Sleep(time.Minute) // never reached unless the signal was lost, and then the codes differ
+	}
+	say("exit %s code %d", self, *code)
+	os.Exit(*code)
+}
+
+// instance is the one that this process is of: the last part of its cgroup's path.
+func instance() string {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		panic(err)
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return path.Base(line)
+}
+
+func openLog() *os.File {
+	f, err := os.OpenFile("/out/log", os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}

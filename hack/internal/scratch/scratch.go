@@ -1,0 +1,172 @@
+// Package scratch gives a program under hack/ a world of its own: a scratch root with bundles and manifests, a controller
+// that may be killed and started, the pair below it, and a clean-up that names what was left. It looks at the product
+// from outside only, through its command line, its files and /proc, and imports nothing of it.
+package scratch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// World is one scratch root. Its methods are for one goroutine.
+type World struct {
+	Dir     string // root's, 0700
+	Parent  string // the cgroup parent, without a slash
+	Runtime string // given to --runtime; may be set before Start
+
+	reconciler string
+	log        *os.File
+	controller *exec.Cmd
+}
+
+// New makes a scratch root for the programs in the directory bin.
+func New(bin string) (*World, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("needs root: containers do")
+	}
+	reconciler, err := filepath.Abs(filepath.Join(bin, "reconciler"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(reconciler); err != nil {
+		return nil, fmt.Errorf("no program to try (run make build): %w", err)
+	}
+	runtime, err := exec.LookPath("runc")
+	if err != nil {
+		return nil, fmt.Errorf("no runtime (run hack/setup): %w", err)
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "reconciler.")
+	if err != nil {
+		return nil, err
+	}
+	w := &World{Dir: dir, Parent: filepath.Base(dir), Runtime: runtime, reconciler: reconciler}
+	for _, d := range []string{"bundles", "manifests", "out"} {
+		if err := os.Mkdir(w.Path(d), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	w.log, err = os.OpenFile(w.Path("controller.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	return w, err
+}
+
+// Path is a path below the scratch root.
+func (w *World) Path(elem ...string) string { return filepath.Join(w.Dir, filepath.Join(elem...)) }
+
+// Launch starts a controller and does not wait until it answers.
+func (w *World) Launch() error {
+	cmd := exec.Command(w.reconciler, "run", "--root", w.Dir, "--cgroup-parent", "/"+w.Parent, "--runtime", w.Runtime)
+	cmd.Stdout, cmd.Stderr = w.log, w.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is for us: we end it in order
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	w.controller = cmd
+	return nil
+}
+
+// Start starts a controller and returns when it answers.
+func (w *World) Start(ctx context.Context) error {
+	if err := w.Launch(); err != nil {
+		return err
+	}
+	return w.Answers(ctx)
+}
+
+// Answers waits until the controller does.
+func (w *World) Answers(ctx context.Context) error {
+	socket := w.Path("run", "reconciler.sock")
+	return Until(ctx, 20*time.Second, "the controller answers", func() error {
+		_, err := run(ctx, w.reconciler, "--socket", socket, "get", "-o", "name")
+		return err
+	})
+}
+
+// Controller is the running controller; the zero Process when there is none.
+func (w *World) Controller() Process {
+	if w.controller == nil {
+		return Process{}
+	}
+	p, _ := Find(w.controller.Process.Pid) // a child that is not waited for: its pid cannot be another's
+	return p
+}
+
+// KillController kills it by SIGKILL and waits for its end.
+func (w *World) KillController() {
+	if w.controller == nil {
+		return
+	}
+	_ = w.controller.Process.Kill() // fails only if it is dead already
+	_ = w.controller.Wait()
+	w.controller = nil
+}
+
+// Down stops all containers, the pair and the controller by `down --exit`.
+func (w *World) Down(ctx context.Context) error {
+	if _, err := w.CLI(ctx, "down", "--exit"); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.controller.Wait() }()
+	select {
+	case err := <-done:
+		w.controller = nil
+		return err
+	case <-time.After(60 * time.Second):
+		return errors.New("the controller did not end within a minute after down --exit")
+	}
+}
+
+// CLI runs a verb and returns what it printed.
+func (w *World) CLI(ctx context.Context, args ...string) ([]byte, error) {
+	return run(ctx, w.reconciler, append([]string{"--root", w.Dir}, args...)...)
+}
+
+// JSON runs a verb with -o json and decodes what it printed.
+func (w *World) JSON(ctx context.Context, into any, args ...string) error {
+	out, err := w.CLI(ctx, append(args, "-o", "json")...)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(out, into); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+func run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return out, err
+}
+
+// Until tries again every few milliseconds until try succeeds; what names the hope in the error.
+func Until(ctx context.Context, limit time.Duration, what string, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not seen in time: %s: %w", what, err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,326 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"reconciler.dev/reconciler/internal/runctest"
+	"reconciler.dev/reconciler/pkg/api"
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+const forever = "echo start >>/out/web; exec sleep 100000"
+
+// oneEach holds the exits of a name against the starts that its instances logged: one record each, attempts ascending,
+// none doubled.
+func (w *world) oneEach(name string, starts int) []api.Exit {
+	w.t.Helper()
+	exits := w.exits(name)
+	if len(exits) != starts {
+		w.t.Errorf("%d exit records for %d starts: %+v", len(exits), starts, exits)
+	}
+	for i := 1; i < len(exits); i++ {
+		if exits[i].Attempt <= exits[i-1].Attempt {
+			w.t.Errorf("attempts are not ascending: %d after %d", exits[i].Attempt, exits[i-1].Attempt)
+		}
+	}
+	return exits
+}
+
+// TestControllerKilledBetweenTwoEffects kills the controller at each point of a launch where an effect has been begun and
+// its outcome is not on record, lets the effect finish late, and looks for a twin, a second start or a lost exit.
+func TestControllerKilledBetweenTwoEffects(t *testing.T) {
+	for _, gate := range []string{"create.before", "create.after", "start.before", "start.after"} {
+		t.Run(gate, func(t *testing.T) {
+			w := newWorld(t)
+			w.start()
+			w.shut(gate)
+			w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 1s}\n")
+			w.reached(gate)
+			w.kill()
+			w.open(gate)
+			w.start()
+			pid := w.running("web", 0)
+			w.settled()
+			if n := len(w.lines("web")); n != 1 {
+				t.Errorf("%d starts", n)
+			}
+			if c := w.get("web"); c.Status.Attempt != 1 || c.Status.RestartCount != 0 {
+				t.Errorf("attempt %d, %d restarts", c.Status.Attempt, c.Status.RestartCount)
+			}
+			signalPID(t, pid, syscall.SIGKILL)
+			w.running("web", pid)
+			w.oneEach("web", 1)
+		})
+	}
+}
+
+// TestReaperKilledInALaunch: the attempt is spent, the next one runs, and what the late create leaves is removed.
+func TestReaperKilledInALaunch(t *testing.T) {
+	for _, gate := range []string{"create.before", "create.after"} {
+		t.Run(gate, func(t *testing.T) {
+			w := newWorld(t)
+			w.start()
+			_, reaper := w.pair()
+			w.shut(gate)
+			w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 1s}\n")
+			w.reached(gate)
+			signalPID(t, reaper, syscall.SIGKILL)
+			w.pair()
+			w.open(gate)
+			w.running("web", 0)
+			w.settled()
+			if n := len(w.lines("web")); n != 1 {
+				t.Errorf("%d starts", n)
+			}
+			if exits := w.exits("web"); len(exits) != 0 {
+				t.Errorf("exits of what never ran: %+v", exits)
+			}
+		})
+	}
+}
+
+// TestBothKilledBetweenCreateAndStart: the created init is no longer a child of the pair, which would not see its end, so
+// it must not be started whatever the launch replied.
+func TestBothKilledBetweenCreateAndStart(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	guard, reaper := w.pair()
+	w.shut("start.before")
+	w.manifest("web", w.bundle("echo start >>/out/web; sleep 0.2; exit 7", runctest.BundleOptions{}), "  restart: {policy: Never}\n")
+	w.reached("start.before")
+	w.kill()
+	for _, pid := range []int{reaper, guard} {
+		signalPID(t, pid, syscall.SIGSTOP)
+	}
+	for _, pid := range []int{reaper, guard} {
+		signalPID(t, pid, syscall.SIGKILL)
+	}
+	w.open("start.before")
+	w.start()
+	w.phase("web", "Failed")
+	w.settled()
+	exits := w.oneEach("web", len(w.lines("web")))
+	if last := exits[len(exits)-1]; last.Source != subreaper.SourceUnknown && (last.ExitCode == nil || *last.ExitCode != 7) {
+		t.Errorf("invented: %+v", last)
+	}
+}
+
+// TestExitWhileTheStartIsNotOnRecord: the container has come and gone before the controller knows that it was started.
+func TestExitWhileTheStartIsNotOnRecord(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.shut("start.after")
+	w.manifest("job", w.bundle("echo start >>/out/job; exit 7", runctest.BundleOptions{}), "  restart: {policy: Never}\n")
+	w.reached("start.after")
+	w.until("it has ended", func() bool {
+		_, err := os.Stat(filepath.Join(w.root, "run/exits/job.1.json"))
+		return err == nil
+	})
+	w.kill()
+	w.open("start.after")
+	w.start()
+	w.phase("job", "Failed")
+	exits := w.oneEach("job", 1)
+	if e := exits[0]; e.ExitCode == nil || *e.ExitCode != 7 || e.Source != subreaper.SourceWaitid {
+		t.Errorf("%+v", e)
+	}
+	if n := len(w.lines("job")); n != 1 {
+		t.Errorf("%d starts", n)
+	}
+}
+
+// TestExitWhileEverythingButTheReaperIsDown is held by the reaper's record.
+func TestExitWhileTheControllerIsDown(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 1s}\n")
+	pid := w.running("web", 0)
+	w.kill()
+	signalPID(t, pid, syscall.SIGKILL)
+	w.until("it is dead", func() bool { return !alive(pid) })
+	w.start()
+	w.running("web", pid)
+	e := w.oneEach("web", 1)[0]
+	if e.Signal == nil || *e.Signal != 9 || e.ExitCode != nil || e.Source != subreaper.SourceWaitid || e.PID != pid {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestPairKilledExitStillTold: one at a time the exit is still the parent's own; both at once, the controller and the new
+// guard are witnesses.
+func TestPairKilledExitStillTold(t *testing.T) {
+	for _, who := range []string{"reaper", "guard", "both"} {
+		t.Run(who, func(t *testing.T) {
+			w := newWorld(t)
+			w.start()
+			guard, reaper := w.pair()
+			w.manifest("job", w.bundle("until [ -e /out/go ]; do usleep 10000; done; exit 42", runctest.BundleOptions{}), "  restart: {policy: Never}\n")
+			w.running("job", 0)
+			kill := map[string][]int{"reaper": {reaper}, "guard": {guard}, "both": {guard, reaper}}[who]
+			for _, pid := range kill {
+				signalPID(t, pid, syscall.SIGSTOP) // or the other would heal the pair in between
+			}
+			for _, pid := range kill {
+				signalPID(t, pid, syscall.SIGKILL)
+			}
+			for _, pid := range kill {
+				w.until("it is dead", func() bool { return !alive(pid) })
+			}
+			now, _ := w.pair()
+			if who == "guard" && now != reaper {
+				t.Errorf("the guard is %d, not the old reaper %d", now, reaper)
+			}
+			w.write(filepath.Join(w.out, "go"), "")
+			w.phase("job", "Failed")
+			e := w.oneEach("job", 1)[0]
+			if e.ExitCode == nil || *e.ExitCode != 42 {
+				t.Errorf("%+v", e)
+			}
+			if (e.Source == subreaper.SourceWaitid) != (who != "both") {
+				t.Errorf("known by %s", e.Source)
+			}
+		})
+	}
+}
+
+// TestAdoptionDisturbsNothing: three crashes of the controller, and an upgrade is no different.
+func TestAdoptionDisturbsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	for _, name := range []string{"a", "b", "c"} {
+		w.manifest(name, w.bundle("echo start >>/out/"+name+"; exec sleep 100000", runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
+	}
+	pids := map[string]int{"a": w.running("a", 0), "b": w.running("b", 0), "c": w.running("c", 0)}
+	for range 3 {
+		w.restart()
+		w.settled()
+	}
+	for name, pid := range pids {
+		c := w.get(name)
+		if *c.Status.PID != pid || c.Status.RestartCount != 0 || len(w.lines(name)) != 1 {
+			t.Errorf("%s was disturbed: %+v", name, c.Status)
+		}
+	}
+}
+
+// TestStoppedInTheMiddle: the controller dies between the stop's intent and the end; the stop is finished by the next.
+func TestStoppedInTheMiddle(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle(`trap 'echo term >>/out/term' TERM; echo start >>/out/web; while :; do sleep 1; done`, runctest.BundleOptions{}),
+		"  stop: {gracePeriod: 2s}\n")
+	pid := w.running("web", 0)
+	w.run("stop", "web")
+	w.until("the signal has come", func() bool { return len(w.lines("term")) > 0 })
+	w.restart()
+	w.phase("web", "Stopped")
+	if alive(pid) {
+		t.Error("it lives")
+	}
+	e := w.oneEach("web", 1)[0]
+	if e.Signal == nil || *e.Signal != 9 || !strings.Contains(e.Message, "grace period") {
+		t.Errorf("%+v", e)
+	}
+	w.restart()
+	w.settled()
+	if c := w.get("web"); c.Status.Phase != "Stopped" || c.Status.Override == nil {
+		t.Errorf("the override was forgotten: %+v", c.Status)
+	}
+	w.run("start", "web")
+	w.running("web", pid)
+}
+
+// TestSharedPIDNamespaceIsEmptiedFirst: a process that outlives its init in a shared pid namespace would be a second
+// live instance next to the new one. The survivor holds a lock that the next instance must find free.
+func TestSharedPIDNamespaceIsEmptiedFirst(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	script := `if busybox flock -n /out/lock true; then echo free >>/out/seen; else echo TWIN >>/out/seen; fi
+busybox flock /out/lock sleep 100000 &
+until ! busybox flock -n /out/lock true; do busybox usleep 1000; done
+echo start >>/out/web; wait`
+	w.manifest("web", w.bundle(script, runctest.BundleOptions{HostPID: true}), "  stop: {gracePeriod: 0s}\n  restart: {backoff: {initial: 1ms, max: 1ms}}\n")
+	pid := 0
+	for n := 1; n <= 4; n++ {
+		pid = w.running("web", pid)
+		w.until("it holds its lock", func() bool { return len(w.lines("web")) == n })
+		signalPID(t, pid, syscall.SIGKILL)
+	}
+	w.running("web", pid)
+	w.until("it holds its lock", func() bool { return len(w.lines("web")) == 5 })
+	for i, seen := range w.lines("seen") {
+		if seen != "free" {
+			t.Errorf("start %d beside a live process of the one before", i+1)
+		}
+	}
+	w.oneEach("web", 4)
+}
+
+// TestStrangersAreNoAbsence: with the store lost, and the list of instances failing, nothing may be started beside what
+// lives; once it can be listed the stranger goes before the next one comes, under a number never used.
+func TestStrangersAreNoAbsence(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
+	pid := w.running("web", 0)
+	w.kill()
+	w.must(os.Remove(filepath.Join(w.root, "state/reconciler.db")))
+	w.write(filepath.Join(w.gates, "list.fails"), "")
+	w.start()
+	w.phase("web", "Unknown")
+	if n := len(w.lines("web")); n != 1 || !alive(pid) {
+		t.Errorf("%d starts, the first one alive: %v", n, alive(pid))
+	}
+	w.must(os.Remove(filepath.Join(w.gates, "list.fails")))
+	w.running("web", pid)
+	if alive(pid) {
+		t.Error("two live instances")
+	}
+	if c := w.get("web"); c.Status.Attempt < 2 {
+		t.Errorf("attempt %d was used before", c.Status.Attempt)
+	}
+}
+
+// TestTheExitFileOutlivesTheCommit: an exit file that the store refuses to take must not be deleted; here the controller
+// dies while it is on its way.
+func TestExitFilesGoOnlyAfterTheCommit(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle("echo start >>/out/web; exit 5", runctest.BundleOptions{}), "  restart: {policy: Never}\n")
+	w.shut("delete.before")
+	w.reached("delete.before")
+	// The remains are being removed, so the exit is on record, and its file is still there.
+	if n := len(w.exits("web")); n != 1 {
+		t.Errorf("%d exits on record", n)
+	}
+	if _, err := os.Stat(filepath.Join(w.root, "run/exits/web.1.json")); err != nil {
+		t.Error(err)
+	}
+	w.kill()
+	w.open("delete.before")
+	w.start()
+	w.phase("web", "Failed")
+	w.settled()
+	w.oneEach("web", 1)
+}
+
+// TestNoSignalToAStranger: a record that names a pid whose start time is another one is not about that process.
+func TestNoSignalToAStranger(t *testing.T) {
+	self, err := subreaper.ReadStat(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot, err := subreaper.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := subreaper.Process{PID: os.Getpid(), StartTime: self.StartTime - 1, BootID: boot}
+	if err := stranger.Signal(syscall.SIGKILL); err == nil {
+		t.Fatal("signalled, and this test lives by luck: pid " + strconv.Itoa(os.Getpid()))
+	}
+}

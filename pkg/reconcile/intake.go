@@ -1,0 +1,222 @@
+package reconcile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"reconciler.dev/reconciler/pkg/bundle"
+	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/store"
+)
+
+// SourceName is the name of the directory of manifests among sources; a name's owner is SourceName/<file>.
+const SourceName = "manifests"
+
+// Intake says what a scan of the manifests directory changes about what is desired. It is pure but for load, which
+// reads a bundle's config.json. known is all that is desired so far, from any source; src what is remembered of the
+// directory.
+//
+// What is wrong changes nothing but its own error: the last good manifest and config.json stay in force, for as long as
+// the file is there.
+func Intake(scan desired.Scan, src store.Source, known []*store.Desired, load func(dir string) ([]byte, error), now time.Time) store.Change {
+	in := intake{now: now, known: map[string]*store.Desired{}, problems: map[string]string{}}
+	for _, d := range known {
+		in.known[d.Container.Name] = d
+	}
+	if src.Identity != "" && src.Identity != scan.Identity {
+		return in.vanished(src, "it is another directory than before; `reconciler sources confirm` accepts it")
+	}
+	for file, f := range scan.Files {
+		if len(f.Errors) > 0 {
+			in.problem(file, errors.Join(f.Errors...))
+		}
+	}
+	claims := in.claims(scan)
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		in.desire(claims[name], load)
+	}
+	in.remove(scan, claims)
+	in.told(src)
+	in.change.Source = &store.Source{Name: SourceName, Identity: scan.Identity, Files: in.problems}
+	if bytes.Equal(asJSON(in.change.Source), asJSON(src)) {
+		in.change.Source = nil
+	}
+	return in.change
+}
+
+// Vanished is Intake for a scan that failed: a directory that cannot be read removes nothing.
+func Vanished(err error, src store.Source, now time.Time) store.Change {
+	in := intake{now: now}
+	return in.vanished(src, err.Error())
+}
+
+type intake struct {
+	now      time.Time
+	known    map[string]*store.Desired
+	problems map[string]string // by file
+	change   store.Change
+}
+
+// claim is one container and the file that it stands in.
+type claim struct {
+	file      string
+	container desired.Container
+}
+
+func (c claim) source() string { return SourceName + "/" + c.file }
+
+func (in *intake) problem(file string, err error) {
+	if was := in.problems[file]; was != "" {
+		err = errors.Join(errors.New(was), err)
+	}
+	in.problems[file] = err.Error()
+}
+
+func (in *intake) event(kind store.EventType, reason, object, message string) {
+	in.change.Events = append(in.change.Events, store.Event{Time: in.now, Type: kind, Reason: reason, Object: object, Message: message})
+}
+
+func (in *intake) vanished(src store.Source, problem string) store.Change {
+	if src.Problem == problem {
+		return store.Change{}
+	}
+	src.Name, src.Problem = SourceName, problem
+	in.change.Source = &src
+	in.event(store.Warning, "SourceChanged", SourceName, "nothing is changed until it is back: "+problem)
+	return in.change
+}
+
+// claims gives each name to one file: to its recorded owner as long as that file is there, else to the first in byte
+// order. Whoever else wants the name is told of the owner.
+func (in *intake) claims(scan desired.Scan) map[string]claim {
+	claims := map[string]claim{}
+	for _, file := range slices.Sorted(maps.Keys(scan.Files)) {
+		for _, c := range scan.Files[file].Containers {
+			this := claim{file, c}
+			owner := in.owner(c.Name, scan)
+			if other, taken := claims[c.Name]; owner == "" && taken {
+				owner = other.source()
+			}
+			if owner != "" && owner != this.source() {
+				in.problem(file, fmt.Errorf("%s: metadata.name: %q belongs to %s; give it another name or remove one of them", file, c.Name, owner))
+				continue
+			}
+			claims[c.Name] = this
+		}
+	}
+	return claims
+}
+
+// owner is the recorded owner of a name, if it still has a claim: empty when the name is free.
+func (in *intake) owner(name string, scan desired.Scan) string {
+	d := in.known[name]
+	if d == nil {
+		return ""
+	}
+	file, ours := strings.CutPrefix(d.Source, SourceName+"/")
+	if !ours {
+		return d.Source
+	}
+	f, there := scan.Files[file]
+	named := slices.ContainsFunc(f.Containers, func(c desired.Container) bool { return c.Name == name })
+	if named || there && len(f.Errors) > 0 {
+		return d.Source
+	}
+	return ""
+}
+
+// desire makes what a claim says desired, as far as its bundle can be used.
+func (in *intake) desire(c claim, load func(dir string) ([]byte, error)) {
+	was := in.known[c.container.Name]
+	d := store.Desired{Container: c.container, Source: c.source(), Generation: 1}
+	if was != nil {
+		d.Generation, d.Config, d.InputHash, d.Private = was.Generation, was.Config, was.InputHash, was.Private
+	}
+	if err := fill(&d, load); err != nil {
+		if was != nil && was.Config != nil && was.Container.Spec.Bundle != d.Container.Spec.Bundle {
+			d = *was // a new bundle that cannot be used leaves the last good one in force
+		}
+		d.Problem = err.Error()
+	}
+	if was != nil && !bytes.Equal(asJSON(d.Container.Spec), asJSON(was.Container.Spec)) {
+		d.Generation++
+	}
+	if was != nil && bytes.Equal(asJSON(d), asJSON(was)) {
+		return
+	}
+	in.change.Desired = append(in.change.Desired, d)
+	switch {
+	case d.Problem != "" && (was == nil || was.Problem != d.Problem):
+		in.event(store.Warning, "BundleInvalid", c.container.Name, d.Problem)
+	case was == nil:
+		in.event(store.Normal, "Desired", c.container.Name, "by "+d.Source)
+	case was.InputHash != d.InputHash || was.Generation != d.Generation:
+		in.event(store.Normal, "SpecChanged", c.container.Name, fmt.Sprintf("generation %d", d.Generation))
+	}
+}
+
+// fill completes d by its bundle's config.json. On an error d keeps the config.json that it had.
+func fill(d *store.Desired, load func(dir string) ([]byte, error)) error {
+	config, err := load(d.Container.Spec.Bundle)
+	if err == nil {
+		err = check(config, d.Container.Spec)
+	}
+	if err != nil {
+		if d.Config != nil {
+			d.InputHash, _ = desired.Hash(d.Container, d.Config)
+		}
+		return err
+	}
+	facts, err := bundle.Inspect(config)
+	if err != nil {
+		return err
+	}
+	hash, err := desired.Hash(d.Container, config)
+	if err != nil {
+		return err
+	}
+	d.Config, d.InputHash, d.Private = config, hash, facts.PIDNamespace == bundle.Private && !facts.Hooks
+	return nil
+}
+
+// remove takes back every name of this source whose file no longer says it.
+func (in *intake) remove(scan desired.Scan, claims map[string]claim) {
+	for _, name := range slices.Sorted(maps.Keys(in.known)) {
+		_, claimed := claims[name]
+		file, ours := strings.CutPrefix(in.known[name].Source, SourceName+"/")
+		if claimed || !ours {
+			continue
+		}
+		if f, there := scan.Files[file]; there && len(f.Errors) > 0 {
+			continue // the last good manifest stays in force
+		}
+		in.change.Removed = append(in.change.Removed, name)
+		in.event(store.Normal, "NotDesired", name, file+" no longer names it")
+	}
+}
+
+// told makes an event of each file's problems, once, and of a source that is back.
+func (in *intake) told(src store.Source) {
+	for _, file := range slices.Sorted(maps.Keys(in.problems)) {
+		if src.Files[file] != in.problems[file] {
+			in.event(store.Warning, "ManifestInvalid", file, in.problems[file])
+		}
+	}
+	if src.Problem != "" {
+		in.event(store.Normal, "SourceBack", SourceName, "it is followed again")
+	}
+}
+
+func asJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types, of strings and numbers
+	}
+	return b
+}

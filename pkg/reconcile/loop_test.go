@@ -1,0 +1,229 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/store"
+)
+
+// lab is a loop over a model, for a synctest bubble: its clock is the bubble's.
+type lab struct {
+	*Loop
+	mu     sync.Mutex
+	m      *model
+	acts   []Action
+	listed error
+	hang   map[string]chan struct{} // names whose effects wait
+}
+
+// newLab runs a loop until the test ends.
+func newLab(t *testing.T) *lab {
+	l := &lab{m: newModel(), hang: map[string]chan struct{}{}}
+	l.Loop = NewLoop(Config{
+		World: l, Wants: l, Do: l.do, Now: time.Now, Resync: 30 * time.Second, Effects: 2, Log: logr.Discard(),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = l.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+		for _, f := range l.m.faults {
+			t.Errorf("broken promise: %s", f)
+		}
+	})
+	return l
+}
+
+// with changes the model.
+func (l *lab) with(f func(m *model)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.m.now = time.Now()
+	f(l.m)
+}
+
+func (l *lab) do(ctx context.Context, a Action) error {
+	l.mu.Lock()
+	hang := l.hang[a.Name]
+	l.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.m.now = time.Now()
+	l.acts = append(l.acts, a)
+	x := Executor{Effects: l.m, Records: l.m, Log: logr.Discard(), Now: time.Now}
+	err := x.Do(ctx, a)
+	l.m.check()
+	return err
+}
+
+func (l *lab) Look([]string, []observed.Question) observed.Snapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.m.look()
+	if l.listed != nil {
+		s.Unlisted = l.listed.Error()
+	}
+	return s
+}
+
+func (l *lab) List(context.Context) error { return nil }
+
+func (l *lab) Desired(name string) (*store.Desired, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d := l.m.want[name]; d != nil {
+		return new(*d), nil
+	}
+	return nil, store.ErrNotFound
+}
+
+func (l *lab) Record(name string) (store.Record, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.m.Record(name)
+}
+
+func (l *lab) Names() ([]string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	names := slices.AppendSeq(slices.Collect(maps.Keys(l.m.want)), maps.Keys(l.m.recs))
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func (l *lab) lives() string {
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.m.lives()
+}
+
+func want(t *testing.T, l *lab, ids string) {
+	t.Helper()
+	if got := l.lives(); got != ids {
+		t.Fatalf("alive: %q, want %q", got, ids)
+	}
+}
+
+func desire(name string) func(*model) {
+	return func(m *model) { m.desire(name, func(*store.Desired) {}) }
+}
+
+func TestLoopRestartsAtOnceThenBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.with(desire("web"))
+		l.Wake("web")
+		want(t, l, "web.1")
+		for _, step := range []struct {
+			dies  string
+			pause time.Duration
+			then  string
+		}{{"web.1", 0, "web.2"}, {"web.2", 100 * time.Millisecond, "web.3"}, {"web.3", 200 * time.Millisecond, "web.4"}} {
+			l.with(func(m *model) { m.die(step.dies, 1<<8) })
+			l.Wake("web")
+			if step.pause > 0 {
+				time.Sleep(step.pause - time.Millisecond)
+				want(t, l, "")
+				time.Sleep(time.Millisecond)
+			}
+			want(t, l, step.then)
+		}
+	})
+}
+
+func TestLoopNeedsNoWakeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.with(desire("web"))
+		time.Sleep(30 * time.Second)
+		want(t, l, "web.1")
+		l.with(func(m *model) { m.die("web.1", syscall.WaitStatus(9)) })
+		time.Sleep(30 * time.Second)
+		want(t, l, "web.2")
+	})
+}
+
+func TestSettledLoopIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.with(desire("web"))
+		l.Wake("web")
+		want(t, l, "web.1")
+		before := len(l.acts)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(l.acts) != before {
+			t.Errorf("it acted on its own: %v", l.acts[before:])
+		}
+	})
+}
+
+func TestHangingEffectDelaysItsOwnContainerOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		release := make(chan struct{})
+		l.hang["a"] = release
+		l.with(func(m *model) { desire("a")(m); desire("b")(m) })
+		l.Wake("a", "b")
+		want(t, l, "b.1")
+		l.Wake("a", "a", "b")
+		want(t, l, "b.1")
+		close(release)
+		want(t, l, "a.1 b.1")
+	})
+}
+
+func TestFailingEffectsAreRetriedEverSlower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		begun := time.Now()
+		for range 3 {
+			l.with(func(m *model) { m.fails["launch"] = errors.New("no answer"); desire("web")(m) })
+			l.Wake("web")
+			synctest.Wait()
+			time.Sleep(time.Until(l.m.recs["web"].Retry.Until))
+		}
+		want(t, l, "web.1")
+		if waited := time.Since(begun); waited < 700*time.Millisecond {
+			t.Errorf("three failures were waited for %s, less than 100+200+400 ms", waited)
+		}
+	})
+}
+
+func TestDrainStopsEverythingAndStartsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.with(func(m *model) { desire("a")(m); desire("b")(m); m.ignores["b"] = true })
+		l.Wake("a", "b")
+		want(t, l, "a.1 b.1")
+		begun := time.Now()
+		if err := l.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want(t, l, "")
+		if took := time.Since(begun); took < 10*time.Second {
+			t.Errorf("b ignores its stop signal and had %s of its 10s", took)
+		}
+		time.Sleep(time.Hour)
+		want(t, l, "")
+		if len(l.m.procs) != 0 {
+			t.Errorf("left behind: %v", l.m.procs)
+		}
+	})
+}

@@ -1,0 +1,199 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"reconciler.dev/reconciler/pkg/bundle"
+	"reconciler.dev/reconciler/pkg/cgroup"
+	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/runc"
+	"reconciler.dev/reconciler/pkg/store"
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+// Node carries out effects on this machine: with an OCI runtime, the subreaper pair, pidfds and cgroups.
+type Node struct {
+	Runtime *runc.Runtime
+	Pair    *subreaper.Client
+	Cgroups *cgroup.Parent
+	Run     subreaper.RunDir
+	Bundles string // <run>/bundles: the derived bundle of each instance
+	Logs    string
+	Cleaned func(instance string) // told last, when nothing is left
+}
+
+var _ Effects = (*Node)(nil)
+
+const (
+	launchTimeout = time.Minute      // of one create, the runtime's hooks included
+	pairTimeout   = 10 * time.Second // for a pair that heals to answer
+	cleanTimeout  = 20 * time.Second
+)
+
+// Launch makes the derived bundle and has the reaper run the runtime's create on it.
+func (n *Node) Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt) error {
+	id := attempt.Instance
+	command, err := n.prepare(d, attempt)
+	if err != nil {
+		return &NotLaunched{err}
+	}
+	log := filepath.Join(n.Logs, d.Container.Name, strconv.Itoa(attempt.Number)+".log")
+	ctx, cancel := context.WithTimeout(ctx, launchTimeout+pairTimeout)
+	defer cancel()
+	_, err = n.Pair.Launch(ctx, subreaper.Launch{
+		ID: id, Args: command.Args, Env: command.Env, Dir: command.Dir, PIDFile: command.PIDFile,
+		Stdout: log, Stderr: log, Timeout: launchTimeout,
+	})
+	if failed, ok := errors.AsType[*subreaper.LaunchError](err); ok {
+		if failed.TimedOut || failed.Status == 0 {
+			return &NotLaunched{failed}
+		}
+		return &NotLaunched{command.Err(failed.Status)}
+	}
+	if errors.Is(err, subreaper.ErrLost) {
+		return &NotLaunched{err}
+	}
+	return err
+}
+
+// prepare writes the derived bundle and returns the command that creates the instance from it.
+func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command, error) {
+	id, spec := attempt.Instance, d.Container.Spec
+	// Runtimes join a cgroup that is not empty, and crun's delete then kills who was there before.
+	if _, err := os.Lstat(n.Run.Launching(id)); errors.Is(err, fs.ErrNotExist) {
+		if pids, err := n.Cgroups.Processes(id); err != nil || len(pids) > 0 {
+			return nil, errors.Join(err, fmt.Errorf("cgroup %s must be empty and holds processes %v", n.Cgroups.Path(id), pids))
+		}
+	}
+	derived, _, err := bundle.Derive(d.Config, bundle.Params{
+		Bundle: spec.Bundle, Instance: id, Name: d.Container.Name, CgroupPath: n.Cgroups.Path(id),
+		Process: bundle.Process{Args: spec.Process.Args, Env: spec.Process.Env, Cwd: spec.Process.Cwd, Terminal: spec.Process.Terminal},
+		Annotations: map[string]string{
+			bundle.AnnotationGeneration: strconv.FormatInt(d.Generation, 10), bundle.AnnotationSpecHash: attempt.SpecHash,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	facts, err := bundle.Inspect(derived)
+	if err != nil {
+		return nil, err
+	}
+	if err := runc.EnsureCwd(facts.Root, facts.Cwd); err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(n.Bundles, id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	// A launch that is asked for again may have its runtime reading this file.
+	config := filepath.Join(dir, "config.json")
+	if err := os.WriteFile(config+".new", derived, 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(config+".new", config); err != nil {
+		return nil, err
+	}
+	return n.Runtime.CreateCommand(id, dir, runc.CreateOptions{
+		PIDFile: filepath.Join(dir, "init.pid"), Log: filepath.Join(dir, "create.log"),
+	})
+}
+
+// Start runs the runtime's start.
+func (n *Node) Start(ctx context.Context, instance string) error {
+	c, err := n.Runtime.Container(instance)
+	if err != nil {
+		return err
+	}
+	if err := c.Start(ctx); !errors.Is(err, runc.ErrAlreadyRunning) {
+		return err
+	}
+	return nil
+}
+
+// Signal sends by a pidfd that was verified against p's start time.
+func (n *Node) Signal(p subreaper.Process, signal string) error {
+	err := p.Signal(unix.SignalNum(signal))
+	if errors.Is(err, subreaper.ErrGone) {
+		return nil
+	}
+	return err
+}
+
+// Clean is the one way in which anything of an instance goes, whatever state it is in: its processes by their cgroup,
+// then what the runtime knows, then the cgroup that no runtime removes, then our files. The instance file goes before the
+// exit file, else an heir of the pair would record the exit again; both only once the init is reaped.
+func (n *Node) Clean(ctx context.Context, instance string) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
+	defer cancel()
+	if err := n.Cgroups.Kill(ctx, instance); err != nil {
+		return err
+	}
+	if err := n.awaitReaped(ctx, instance); err != nil {
+		return err
+	}
+	c, err := n.Runtime.Container(instance)
+	if err != nil {
+		return err
+	}
+	if err := c.Delete(ctx, runc.DeleteOptions{}); err != nil && !errors.Is(err, runc.ErrNotExist) {
+		return err
+	}
+	if err := n.Cgroups.Remove(instance); err != nil {
+		return err
+	}
+	paths := []string{
+		filepath.Join(n.Bundles, instance), n.Run.Instance(instance), n.Run.Launching(instance), n.Run.Exit(instance),
+	}
+	for _, path := range paths {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	n.Cleaned(instance)
+	return nil
+}
+
+// awaitReaped waits until the instance's init, if its launch committed, is reaped.
+func (n *Node) awaitReaped(ctx context.Context, instance string) error {
+	in, err := subreaper.ReadInstance(n.Run, instance)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	fd, err := in.Process.Open()
+	if errors.Is(err, subreaper.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		seen, err := subreaper.Witness(fd, in.Process)
+		if err != nil || seen.Life == subreaper.Reaped {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("init %d of %s is not reaped: %w", in.Process.PID, instance, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
+var _ World = (*observed.Observer)(nil)
