@@ -23,7 +23,7 @@ test: setup build $(bin)/chaos  ## Run every test, those on real runc required, 
 	@hack/test $(TEST_ARGS)
 
 .PHONY: test-unit
-test-unit:  ## Run the tests that need neither root nor a runtime
+test-unit:  ## Run the tests; those whose needs (root, a runtime) are missing are skipped
 	@$(GO) test ./...
 
 .PHONY: check

@@ -3,15 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"reconciler.dev/reconciler/pkg/api"
 )
-
-// downPoll is how often it is looked whether the daemon is gone.
-const downPoll = 50 * time.Millisecond
 
 func newDownCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -31,28 +27,11 @@ gone. What is stopped so starts again with the next reconciler run.`,
 			return err
 		}
 		defer client.Close()
-		if err := client.Down(cmd.Context()); err != nil {
-			if errors.Is(err, api.ErrNoDaemon) {
-				err = fmt.Errorf("%w; containers may run without it, and only it can stop them", err)
-			}
-			return err
+		err = client.Down(cmd.Context())
+		if errors.Is(err, api.ErrNoDaemon) {
+			return fmt.Errorf("%w; containers may run without it, and only it can stop them", err)
 		}
-		return gone(cmd, client)
+		return err
 	}
 	return cmd
-}
-
-// gone waits until nobody answers on the socket.
-func gone(cmd *cobra.Command, client *api.Client) error {
-	for {
-		_, err := client.Version(cmd.Context())
-		if errors.Is(err, api.ErrNoDaemon) {
-			return nil
-		}
-		select {
-		case <-cmd.Context().Done():
-			return cmd.Context().Err()
-		case <-time.After(downPoll):
-		}
-	}
 }

@@ -86,7 +86,8 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.observer, err = observed.New(observed.Config{
-		Looker: observed.Looker{Run: run, Cgroups: d.cgroups}, RuntimeRoot: runtimeRoot, BundlesDir: bundles, Ask: oci.IDs,
+		Looker: observed.Looker{Run: run, Cgroups: d.cgroups}, RuntimeRoot: runtimeRoot, BundlesDir: bundles,
+		Ask: func(ctx context.Context) ([]string, error) { return listed(ctx, oci) },
 	})
 	if err != nil {
 		return err
@@ -117,6 +118,19 @@ func (d *daemon) open() (err error) {
 		Build: api.Build(),
 	}, d.log)
 	return nil
+}
+
+// listed are the ids that the runtime knows, the damaged ones included.
+func listed(ctx context.Context, oci *runc.Runtime) ([]string, error) {
+	states, damaged, err := oci.List(ctx)
+	var ids []string
+	for _, s := range states {
+		ids = append(ids, s.ID)
+	}
+	for _, d := range damaged {
+		ids = append(ids, d.ID)
+	}
+	return ids, err
 }
 
 func (d *daemon) close() {

@@ -6,10 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/bundle"
 	"reconciler.dev/reconciler/pkg/observed"
 	"reconciler.dev/reconciler/pkg/reconcile"
 	"reconciler.dev/reconciler/pkg/store"
+	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
 // followSource keeps what is desired as the manifests directory says it. Any event means "list again"; so does the
@@ -43,6 +44,10 @@ func (d *daemon) followSource(ctx context.Context) error {
 
 // intake records what a scan of the directory changes and has the loop look at it.
 func (d *daemon) intake(ctx context.Context) error {
+	boot, err := subreaper.BootID()
+	if err != nil {
+		return err
+	}
 	src, err := d.db.Source(reconcile.SourceName)
 	if errors.Is(err, store.ErrNotFound) {
 		src, err = &store.Source{}, nil
@@ -62,7 +67,7 @@ func (d *daemon) intake(ctx context.Context) error {
 	if err != nil {
 		change = reconcile.Vanished(err, *src, time.Now())
 	} else {
-		change = reconcile.Intake(scan, *src, known, desired.LoadConfig, time.Now())
+		change = reconcile.Intake(scan, *src, known, bundle.Load, boot, time.Now())
 	}
 	if err := d.db.Commit(ctx, change); err != nil {
 		return err

@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/rogpeppe/go-internal/testscript"
 
 	"reconciler.dev/reconciler/pkg/api"
 	"reconciler.dev/reconciler/pkg/desired"
@@ -103,13 +104,21 @@ func exits(name string, list ...exit) []store.Change {
 	return changes
 }
 
-// daemon serves the store in dir as the controller would, but for the containers: it has none.
-func daemon(ts *testscript.TestScript, dir string) error {
+// fakeDaemon is a program: `fakedaemon DIR` serves the store in DIR as the controller would, without its containers.
+func fakeDaemon() {
+	if err := serveStore(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func serveStore(dir string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	db, err := openStore(dir)
 	if err != nil {
 		return err
 	}
-	ts.Defer(func() { ts.Check(db.Close()) })
 	run := filepath.Join(dir, "run")
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return err
@@ -118,28 +127,29 @@ func daemon(ts *testscript.TestScript, dir string) error {
 	if err != nil {
 		return err
 	}
-	ended := make(chan struct{}, 1)
-	b := &api.Daemon{
+	s := api.NewServer(&api.Node{
 		Reader: api.Reader{DB: db, Observe: observed.Looker{Run: subreaper.RunDir(run)}.Look, LogDir: filepath.Join(dir, "logs")},
 		Wake:   func(string) {},
 		Steps: func(context.Context) (reconcile.Steps, error) {
 			return reconcile.Steps{Actions: []reconcile.Action{{Name: "web", Verb: reconcile.Launch, Reason: "Desired"}}}, nil
 		},
-		End:   func(context.Context) error { ended <- struct{}{}; return nil },
+		End:   func(context.Context) error { stop(); return nil },
 		Build: api.Version{Version: "v9.9.9", Go: "go1.26"},
-	}
-	s := api.NewServer(b, logr.Discard())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	stopped := make(chan error, 1)
-	quit := make(chan struct{})
-	go func() {
-		select {
-		case <-ended:
-		case <-quit:
+	}, logr.Discard())
+	context.AfterFunc(ctx, func() { _ = s.Shutdown(context.Background()) })
+	return errors.Join(s.Serve(l), db.Close())
+}
+
+// answers waits until somebody answers on the socket of dir.
+func answers(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	client := api.NewClient(filepath.Join(dir, "run", "reconciler.sock"))
+	defer client.Close()
+	for {
+		_, err := client.Version(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
-		stopped <- errors.Join(s.Shutdown(context.Background()), <-served)
-	}()
-	ts.Defer(func() { close(quit); ts.Check(<-stopped) })
-	return nil
+	}
 }

@@ -21,7 +21,7 @@ var kinds = []kind{
 	{name: "shared", policy: "Always", hostPID: true, args: []string{"--child"}},
 	{name: "loop", policy: "Always", ends: true, args: []string{"--after=1ms", "--code=3"}},
 	{name: "late", policy: "OnFailure", ends: true, args: []string{"--after=400ms", "--code=42"}},
-	{name: "usr1", policy: "OnFailure", ends: true, hostPID: true, args: []string{"--after=250ms", "--by-usr1", "--child"}},
+	{name: "hup", policy: "OnFailure", ends: true, hostPID: true, args: []string{"--after=250ms", "--by-hup", "--child"}},
 	{name: "job", policy: "OnFailure", args: []string{"--after=300ms", "--code=0"}},
 	{name: "once", policy: "Never", args: []string{"--after=600ms", "--code=5"}},
 }

@@ -21,7 +21,7 @@ func payload(args []string) {
 	name := fs.String("name", "", "the container's")
 	after := fs.Duration("after", never, "end by itself after that long")
 	code := fs.Int("code", 0, "the exit code then")
-	byUSR1 := fs.Bool("by-usr1", false, "end by SIGUSR1 instead")
+	byHUP := fs.Bool("by-hup", false, "end by SIGHUP instead")
 	deaf := fs.Bool("deaf", false, "ignore SIGTERM")
 	child := fs.Bool("child", false, "fork a process that outlives the init and keeps the lock")
 	asleep := fs.Bool("asleep", false, "be that process: log nothing, end never")
@@ -63,10 +63,9 @@ func payload(args []string) {
 		os.Exit(0)
 	case <-time.After(*after):
 	}
-	if *byUSR1 {
-		say("exit %s signal %d", self, syscall.SIGUSR1)
-		signal.Reset(syscall.SIGUSR1)
-		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+	if *byHUP {
+		say("exit %s signal %d", self, syscall.SIGHUP)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
 		time.Sleep(time.Minute) // never reached unless the signal was lost, and then the codes differ
 	}
 	say("exit %s code %d", self, *code)

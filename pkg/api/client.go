@@ -110,10 +110,18 @@ func (c *Client) Start(ctx context.Context, name string) error { return c.verb(c
 // Restart: see Stop.
 func (c *Client) Restart(ctx context.Context, name string) error { return c.verb(ctx, name, "restart") }
 
-// Down asks the daemon to stop all containers and to end. It returns once that is accepted.
+// Down has the daemon stop all containers, then the subreapers, then itself. It returns once the daemon's process is
+// gone. When ctx ends sooner it returns, and the daemon goes on.
 func (c *Client) Down(ctx context.Context) error {
-	_, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/down")
-	return err
+	daemon, err := c.process(ctx)
+	if err != nil {
+		return err
+	}
+	defer daemon.Close()
+	if _, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/down"); err != nil {
+		return err
+	}
+	return ended(ctx, daemon)
 }
 
 func (c *Client) verb(ctx context.Context, name, verb string) error {

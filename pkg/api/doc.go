@@ -8,7 +8,7 @@
 // does not apply is null.
 //
 // The server decides nothing about containers. It knows who asks (SO_PEERCRED) and whether they may, and it hands the
-// question to a [Backend]: [Daemon] in the daemon. [Reader] is the half of Daemon that only reads, and it reads a store's
+// question to a [Backend]: [Node] in the daemon. [Reader] is the half of Node that only reads, and it reads a store's
 // copy just as well, so that `reconciler get` answers with the daemon down.
 //
 // The trap: whoever may open the socket may read. Its mode and group are the gate for readers, see [Listen]; the server

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// What an answer can be refused for. Errors of Client, Reader and Daemon match them by errors.Is.
+// What an answer can be refused for. Errors of Client, Reader and Node match them by errors.Is.
 var (
 	ErrNotFound  = errors.New("not found")
 	ErrForbidden = errors.New("forbidden")

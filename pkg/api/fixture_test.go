@@ -22,7 +22,7 @@ var t0 = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
 // world is a daemon's backend over a real store, in which the living are those in alive.
 type world struct {
-	*Daemon
+	*Node
 	t     *testing.T
 	alive map[string]bool // by instance
 	woken []string
@@ -41,7 +41,7 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	w := &world{t: t, alive: map[string]bool{}}
-	w.Daemon = &Daemon{
+	w.Node = &Node{
 		Reader: Reader{DB: db, Observe: w.observe, LogDir: filepath.Join(dir, "logs")},
 		Wake:   func(name string) { w.woken = append(w.woken, name) },
 		Steps:  func(context.Context) (reconcile.Steps, error) { return reconcile.Steps{}, nil },

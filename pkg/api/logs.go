@@ -116,8 +116,8 @@ func (r *Reader) logAttempt(ctx context.Context, root *os.Root, name string, o L
 	return newest, nil
 }
 
-// previous is the last attempt with an exit, but for the one that status shows as the current or last. While a restart
-// is awaited that one IS the previous.
+// previous is the last attempt with an exit before the current one. While the next one is awaited that is the one which
+// status shows as the last.
 func (r *Reader) previous(ctx context.Context, name string) (int, error) {
 	exits, err := r.DB.Exits(name)
 	if err != nil {
@@ -128,7 +128,7 @@ func (r *Reader) previous(ctx context.Context, name string) (int, error) {
 		return 0, err
 	}
 	current := rec.LastAttempt
-	if c, err := r.Container(ctx, name); err == nil && c.Status.Phase == reconcile.BackOff {
+	if c, err := r.Container(ctx, name); err == nil && awaited(c.Status.Phase) {
 		current++
 	}
 	for i := len(exits) - 1; i >= 0; i-- {
@@ -138,6 +138,9 @@ func (r *Reader) previous(ctx context.Context, name string) (int, error) {
 	}
 	return 0, noLog(name, LogOptions{Previous: true})
 }
+
+// awaited: the next attempt is still to come.
+func awaited(p reconcile.Phase) bool { return p == reconcile.BackOff || p == reconcile.Pending }
 
 // openLog opens a log file. Its directory is ours alone; still nothing but a regular file in it is opened, and opening
 // never blocks.

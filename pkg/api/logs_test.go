@@ -54,7 +54,7 @@ func read(t *testing.T, r Reading, name string, o LogOptions) (instance, text st
 
 func TestWhichLog(t *testing.T) {
 	w := newWorld(t)
-	w.want("web", nil) // Always: after its third end a restart is due
+	w.want("web", nil) // Always: its third attempt is due
 	w.ran("web", 1, 1, store.EndFailed)
 	w.ran("web", 2, 2, store.EndFailed)
 	w.want("job", func(s *desired.Spec) { s.Restart.Policy = desired.Never })
@@ -76,6 +76,7 @@ func TestWhichLog(t *testing.T) {
 	}{
 		{"web", LogOptions{}, "web.2"},
 		{"web", LogOptions{Attempt: 1}, "web.1"},
+		{"web", LogOptions{Previous: true}, "web.2"}, // the third is awaited
 		{"web", LogOptions{Attempt: 3}, ""},
 		{"job", LogOptions{}, "job.2"},
 		{"job", LogOptions{Previous: true}, "job.1"}, // its last one is the current: nothing is awaited

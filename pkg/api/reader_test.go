@@ -34,13 +34,14 @@ func TestTheJSONOfAContainer(t *testing.T) {
 		{"container-ended.json", store.Record{Name: "web", LastAttempt: 1, Starts: 1, SpecHash: "hash-of-web", ObservedGeneration: 1,
 			End: store.EndFailed, Failures: 1, ChangedAt: t0.In(time.FixedZone("elsewhere", 3600)),
 			Backoff:  store.Wait{Until: t0.Add(time.Minute), Length: time.Minute},
-			LastExit: &store.Exit{Instance: "web.1", Attempt: 1, Process: process(5), Signal: new(9), Reason: "Killed", Source: "waitid"}}},
+			LastExit: &store.Exit{Instance: "web.1", Attempt: 1, Process: process(5), Signal: new(9), Reason: "Killed", Source: "waitid",
+				StartedAt: t0.In(time.FixedZone("elsewhere", 3600)), FinishedAt: t0.In(time.FixedZone("elsewhere", 3600))}}},
 	} {
 		d, err := w.DB.Desired("web")
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.Verbs.Override = &store.Override{State: desired.Running, By: "root", At: t0}
+		d.Verbs.Override = &store.Override{State: desired.Running, By: "root", At: t0.In(time.FixedZone("elsewhere", 3600))}
 		got, err := json.MarshalIndent(Object(d, observed.Snapshot{}, tc.rec, t0), "", "  ")
 		if err != nil {
 			t.Fatal(err)
@@ -126,7 +127,7 @@ func TestACorruptRecordHidesNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &world{t: t, alive: map[string]bool{}}
-	w.Daemon = &Daemon{Reader: Reader{DB: db, Observe: w.observe}}
+	w.Node = &Node{Reader: Reader{DB: db, Observe: w.observe}}
 	w.want("good", nil)
 	w.want("spoilt", nil)
 	w.ran("good", 1, 7, store.EndFailed)

@@ -85,19 +85,6 @@ func TestVerbsOverTheSocket(t *testing.T) {
 	}
 }
 
-func TestDownIsHandedOn(t *testing.T) {
-	w := newWorld(t)
-	asked := false
-	w.End = func(context.Context) error { asked = true; return nil }
-	if err := client(t, serve(t, w)).Down(t.Context()); err != nil || !asked {
-		t.Errorf("%v, %v", asked, err)
-	}
-	w.End = func(context.Context) error { return errors.New("cannot end") }
-	if err := client(t, serve(t, w)).Down(t.Context()); err == nil || err.Error() != "cannot end" {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestBadRequests(t *testing.T) {
 	w := newWorld(t)
 	w.want("web", nil)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -125,18 +126,22 @@ func (v value) bundle() string {
 	case path == "":
 		v.fail("must not be empty: write the path of an OCI bundle directory")
 	case filepath.IsAbs(path):
-		return v.pathLength(filepath.Clean(path))
+		return v.checked(filepath.Clean(path))
 	default:
-		return v.pathLength(filepath.Join(v.p.base, path))
+		return v.checked(filepath.Join(v.p.base, path))
 	}
 	return ""
 }
 
-// pathLength refuses what no system call would take: path_resolution(7).
-func (v value) pathLength(path string) string {
+// checked refuses what no system call would take (path_resolution(7)), and what JSON cannot carry. A manifest is UTF-8, the
+// directory it lies in need not be.
+func (v value) checked(path string) string {
 	const pathMax = 4096 // with its NUL
-	if len(path) >= pathMax {
+	switch {
+	case len(path) >= pathMax:
 		v.fail("is too long: a path has at most %d bytes", pathMax-1)
+	case !utf8.ValidString(path):
+		v.fail("%s is not UTF-8 text: rename that directory", quote(path))
 	}
 	return path
 }

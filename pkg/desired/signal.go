@@ -29,7 +29,20 @@ func ParseSignal(s string) (syscall.Signal, error) {
 	if sig := unix.SignalNum("SIG" + name); sig != 0 {
 		return sig, nil
 	}
+	if near := suggest("SIG"+name, signalNames()); near != "" {
+		return 0, fmt.Errorf("no such signal: did you mean %s?", near)
+	}
 	return 0, errors.New("no such signal: write a name such as SIGTERM, or a number from 1 to 64")
+}
+
+func signalNames() []string {
+	var names []string
+	for sig := range syscall.Signal(rtMin) {
+		if name := SignalName(sig); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func numbered(text string, number int) (syscall.Signal, error) {

@@ -129,7 +129,7 @@ func (v value) fields(known ...field) {
 	for key, item := range v.pairs() {
 		i := slices.Index(names, key.Value)
 		if i < 0 {
-			key.unknown(names)
+			given[key.unknown(names)] = true
 			continue
 		}
 		given[key.Value] = true
@@ -142,10 +142,13 @@ func (v value) fields(known ...field) {
 	}
 }
 
-func (v value) unknown(names []string) {
-	if near := suggest(v.Value, names); near != "" {
-		v.fail("unknown field: did you mean %s?", quote(near))
-		return
+// unknown tells an unknown field, and returns the one that was probably meant: it is not missing as well.
+func (v value) unknown(names []string) string {
+	near := suggest(v.Value, names)
+	if near != "" {
+		v.fail("unknown field: did you mean %s?", near)
+	} else {
+		v.fail("unknown field: there are %s", strings.Join(names, ", "))
 	}
-	v.fail("unknown field: there are %s", strings.Join(names, ", "))
+	return near
 }

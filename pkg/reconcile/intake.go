@@ -20,16 +20,16 @@ const SourceName = "manifests"
 
 // Intake says what a scan of the manifests directory changes about what is desired. It is pure but for load, which
 // reads a bundle's config.json. known is all that is desired so far, from any source; src what is remembered of the
-// directory.
+// directory, and boot the running boot's id.
 //
 // What is wrong changes nothing but its own error: the last good manifest and config.json stay in force, for as long as
 // the file is there.
-func Intake(scan desired.Scan, src store.Source, known []*store.Desired, load func(dir string) ([]byte, error), now time.Time) store.Change {
+func Intake(scan desired.Scan, src store.Source, known []*store.Desired, load func(dir string) ([]byte, error), boot string, now time.Time) store.Change {
 	in := intake{now: now, known: map[string]*store.Desired{}, problems: map[string]string{}}
 	for _, d := range known {
 		in.known[d.Container.Name] = d
 	}
-	if src.Identity != "" && src.Identity != scan.Identity {
+	if src.Identity != "" && !desired.SameDirectory(src.Identity, scan.Identity, src.Boot != boot) {
 		return in.vanished(src, "it is another directory than before; `reconciler sources confirm` accepts it")
 	}
 	for file, f := range scan.Files {
@@ -43,7 +43,7 @@ func Intake(scan desired.Scan, src store.Source, known []*store.Desired, load fu
 	}
 	in.remove(scan, claims)
 	in.told(src)
-	in.change.Source = &store.Source{Name: SourceName, Identity: scan.Identity, Files: in.problems}
+	in.change.Source = &store.Source{Name: SourceName, Identity: scan.Identity, Boot: boot, Files: in.problems}
 	if bytes.Equal(asJSON(in.change.Source), asJSON(src)) {
 		in.change.Source = nil
 	}
@@ -164,25 +164,19 @@ func (in *intake) desire(c claim, load func(dir string) ([]byte, error)) {
 // fill completes d by its bundle's config.json. On an error d keeps the config.json that it had.
 func fill(d *store.Desired, load func(dir string) ([]byte, error)) error {
 	config, err := load(d.Container.Spec.Bundle)
+	var facts bundle.Facts
 	if err == nil {
-		err = check(config, d.Container.Spec)
+		facts, err = bundle.Inspect(config)
 	}
-	if err != nil {
-		if d.Config != nil {
-			d.InputHash, _ = desired.Hash(d.Container, d.Config)
-		}
+	if err == nil {
+		d.Config, d.Private = config, facts.PIDNamespace == bundle.Private && !facts.Hooks
+	}
+	if d.Config == nil {
 		return err
 	}
-	facts, err := bundle.Inspect(config)
-	if err != nil {
-		return err
-	}
-	hash, err := desired.Hash(d.Container, config)
-	if err != nil {
-		return err
-	}
-	d.Config, d.InputHash, d.Private = config, hash, facts.PIDNamespace == bundle.Private && !facts.Hooks
-	return nil
+	hash, hashErr := desired.Hash(d.Container, d.Config)
+	d.InputHash = hash
+	return errors.Join(err, hashErr)
 }
 
 // remove takes back every name of this source whose file no longer says it.

@@ -23,6 +23,7 @@ type lab struct {
 	mu     sync.Mutex
 	m      *model
 	acts   []Action
+	times  []time.Time // of acts
 	listed error
 	hang   map[string]chan struct{} // names whose effects wait
 }
@@ -64,7 +65,7 @@ func (l *lab) do(ctx context.Context, a Action) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.m.now = time.Now()
-	l.acts = append(l.acts, a)
+	l.acts, l.times = append(l.acts, a), append(l.times, time.Now())
 	x := Executor{Effects: l.m, Records: l.m, Log: logr.Discard(), Now: time.Now}
 	err := x.Do(ctx, a)
 	l.m.check()
@@ -192,16 +193,26 @@ func TestHangingEffectDelaysItsOwnContainerOnly(t *testing.T) {
 func TestFailingEffectsAreRetriedEverSlower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
-		begun := time.Now()
-		for range 3 {
-			l.with(func(m *model) { m.fails["launch"] = errors.New("no answer"); desire("web")(m) })
-			l.Wake("web")
-			synctest.Wait()
-			time.Sleep(time.Until(l.m.recs["web"].Retry.Until))
+		l.with(func(m *model) { m.fails["launch"], m.keepFailing = errors.New("no answer"), true; desire("web")(m) })
+		l.Wake("web")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		var last time.Duration
+		for i := 1; i < len(l.times); i++ {
+			gap := l.times[i].Sub(l.times[i-1])
+			if gap < minRetry || gap < last || gap > maxRetry+minRetry {
+				t.Errorf("pause %d is %s after one of %s", i, gap, last)
+			}
+			last = gap
 		}
+		if n := len(l.times); n < 300 {
+			t.Errorf("%d tries in an hour", n)
+		}
+		l.with(func(m *model) { m.keepFailing = false; delete(m.fails, "launch") })
+		time.Sleep(maxRetry)
 		want(t, l, "web.1")
-		if waited := time.Since(begun); waited < 700*time.Millisecond {
-			t.Errorf("three failures were waited for %s, less than 100+200+400 ms", waited)
+		if r := l.m.recs["web"]; r.Retry != (store.Wait{}) {
+			t.Errorf("the pause outlives its cause: %v", r.Retry)
 		}
 	})
 }

@@ -25,18 +25,19 @@ var testEpoch = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 // model is a world, a store and a clock that obey at once: the planner and the executor are the real ones. It keeps its
 // own account of what must hold, and complains where it does not.
 type model struct {
-	now     time.Time
-	want    map[string]*store.Desired
-	recs    map[string]store.Record
-	exits   map[string]store.Exit // by instance
-	procs   map[string]*proc      // by instance: what the world holds
-	nextPID int
-	fails   map[string]error // effect verb -> error of its next call
-	dies    int              // commits and effects until the controller dies; -1: never
-	faults  []string         // promises found broken
-	unseen  string           // the list fails for this reason
-	blind   map[string]string
-	ignores map[string]bool // names whose processes ignore every signal but KILL
+	now         time.Time
+	want        map[string]*store.Desired
+	recs        map[string]store.Record
+	exits       map[string]store.Exit // by instance
+	procs       map[string]*proc      // by instance: what the world holds
+	nextPID     int
+	fails       map[string]error // effect verb -> error of its next call
+	keepFailing bool
+	dies        int      // commits and effects until the controller dies; -1: never
+	faults      []string // promises found broken
+	unseen      string   // the list fails for this reason
+	blind       map[string]string
+	ignores     map[string]bool // names whose processes ignore every signal but KILL
 }
 
 type proc struct {
@@ -196,7 +197,9 @@ func (m *model) effect(verb string, do func()) error {
 		return err
 	}
 	if err := m.fails[verb]; err != nil {
-		delete(m.fails, verb)
+		if !m.keepFailing {
+			delete(m.fails, verb)
+		}
 		return err
 	}
 	do()
@@ -207,6 +210,9 @@ func (m *model) Launch(_ context.Context, d *store.Desired, a *store.Attempt) er
 	return m.effect("launch", func() {
 		if m.procs[a.Instance] != nil {
 			return // launched already: answered from the file
+		}
+		if m.recordOf(a.Instance) == nil {
+			m.fault("%s was launched before that was on record", a.Instance)
 		}
 		m.nextPID++
 		m.procs[a.Instance] = &proc{process: m.process(), ours: true, launch: true}

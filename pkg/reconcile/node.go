@@ -68,6 +68,10 @@ func (n *Node) Launch(ctx context.Context, d *store.Desired, attempt *store.Atte
 // prepare writes the derived bundle and returns the command that creates the instance from it.
 func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command, error) {
 	id, spec := attempt.Instance, d.Container.Spec
+	source, err := filepath.EvalSymlinks(spec.Bundle) // runc refuses a root file system below a symlink
+	if err != nil {
+		return nil, err
+	}
 	// Runtimes join a cgroup that is not empty, and crun's delete then kills who was there before.
 	if _, err := os.Lstat(n.Run.Launching(id)); errors.Is(err, fs.ErrNotExist) {
 		if pids, err := n.Cgroups.Processes(id); err != nil || len(pids) > 0 {
@@ -75,7 +79,7 @@ func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command,
 		}
 	}
 	derived, _, err := bundle.Derive(d.Config, bundle.Params{
-		Bundle: spec.Bundle, Instance: id, Name: d.Container.Name, CgroupPath: n.Cgroups.Path(id),
+		Bundle: source, Instance: id, Name: d.Container.Name, CgroupPath: n.Cgroups.Path(id),
 		Process: bundle.Process{Args: spec.Process.Args, Env: spec.Process.Env, Cwd: spec.Process.Cwd, Terminal: spec.Process.Terminal},
 		Annotations: map[string]string{
 			bundle.AnnotationGeneration: strconv.FormatInt(d.Generation, 10), bundle.AnnotationSpecHash: attempt.SpecHash,
@@ -108,16 +112,17 @@ func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command,
 	})
 }
 
-// Start runs the runtime's start.
+// Start runs the runtime's start. What is running has been started, and what has ended meanwhile will be seen dead.
 func (n *Node) Start(ctx context.Context, instance string) error {
 	c, err := n.Runtime.Container(instance)
 	if err != nil {
 		return err
 	}
-	if err := c.Start(ctx); !errors.Is(err, runc.ErrAlreadyRunning) {
-		return err
+	err = c.Start(ctx)
+	if errors.Is(err, runc.ErrAlreadyRunning) || errors.Is(err, runc.ErrNotRunning) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // Signal sends by a pidfd that was verified against p's start time.

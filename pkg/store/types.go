@@ -48,7 +48,8 @@ type Override struct {
 // Source is what is remembered of a source of manifests.
 type Source struct {
 	Name     string            `json:"name"`     // "manifests"
-	Identity string            `json:"identity"` // of the directory last accepted: device, inode, birth time
+	Identity string            `json:"identity"` // of the directory last accepted: desired.Scan.Identity; empty accepts any
+	Boot     string            `json:"boot"`     // boot id when Identity was read
 	Problem  string            `json:"problem"`  // why it is not followed now; empty when it is
 	Files    map[string]string `json:"files"`    // file -> its errors, one a line; only files with errors
 }

@@ -56,6 +56,15 @@ func pids(h subreaper.Hello) map[string]int {
 	return map[string]int{"guard": h.Guard, "reaper": h.Reaper}
 }
 
+// forget does as the controller does once the exit is committed.
+func (w *world) forget(id string) {
+	w.Helper()
+	w.reaped(w.inits[id])
+	w.must(os.Remove(w.run.Instance(id)))
+	w.must(os.Remove(w.run.Launching(id)))
+	w.must(os.Remove(w.run.Exit(id)))
+}
+
 // BenchmarkLaunch launches and ends one instance at a time and reports what guard and reaper use after that.
 func BenchmarkLaunch(b *testing.B) {
 	w := startWorld(b)
@@ -64,6 +73,7 @@ func BenchmarkLaunch(b *testing.B) {
 		w.launch(w.request(id))
 		w.tell(id, "exit 3")
 		w.expect(id, code(3))
+		w.forget(id)
 	}
 	for role, pid := range pids(w.hello()) {
 		r, a := memory(b, pid)

@@ -138,6 +138,10 @@ func (w *world) tearDown() {
 		}
 		reapAll()
 	}
+	// What fell to us after two deaths in a row: inits that lost launches left, and those of a test that failed.
+	for _, pid := range children() {
+		kill(pid)
+	}
 	w.eventually("no child of the test is left", func() bool { reapAll(); return len(children()) == 0 })
 	if w.Failed() {
 		w.Logf("subreaper.log:\n%s", w.log())

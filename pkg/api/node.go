@@ -25,8 +25,8 @@ type Backend interface {
 	Version() Version
 }
 
-// Daemon is the daemon's Backend: a Reader over the live store, verbs that write to it, and what only the daemon can do.
-type Daemon struct {
+// Node is the daemon's Backend: a Reader over the live store, verbs that write to it, and what only the daemon can do.
+type Node struct {
 	Reader
 	Wake  func(name string)                              // look at a container again
 	Steps func(context.Context) (reconcile.Steps, error) // what would be done now
@@ -34,22 +34,22 @@ type Daemon struct {
 	Build Version
 }
 
-var _ Backend = (*Daemon)(nil)
+var _ Backend = (*Node)(nil)
 
 // Stop lays a Stopped override over a manifest that says otherwise.
-func (b *Daemon) Stop(ctx context.Context, name, by string) error {
-	return b.verb(ctx, name, "StopRequested", by, func(d *store.Desired) (change, error) {
+func (n *Node) Stop(ctx context.Context, name, by string) error {
+	return n.verb(ctx, name, "StopRequested", by, func(d *store.Desired) (change, error) {
 		return func(v *store.Verbs) { override(d, v, desired.Stopped, by) }, nil
 	})
 }
 
 // Start lays a Running override over a manifest that says otherwise. To a container that would not run all the same,
 // since it is Completed or Failed, it does what Restart does.
-func (b *Daemon) Start(ctx context.Context, name, by string) error {
-	return b.verb(ctx, name, "StartRequested", by, func(d *store.Desired) (change, error) {
+func (n *Node) Start(ctx context.Context, name, by string) error {
+	return n.verb(ctx, name, "StartRequested", by, func(d *store.Desired) (change, error) {
 		started := *d
 		override(d, &started.Verbs, desired.Running, by)
-		c, err := b.object(&started)
+		c, err := n.object(&started)
 		if err != nil {
 			return nil, err
 		}
@@ -64,8 +64,8 @@ func (b *Daemon) Start(ctx context.Context, name, by string) error {
 }
 
 // Restart replaces the instance, and lifts a Stopped override.
-func (b *Daemon) Restart(ctx context.Context, name, by string) error {
-	return b.verb(ctx, name, "RestartRequested", by, func(*store.Desired) (change, error) {
+func (n *Node) Restart(ctx context.Context, name, by string) error {
+	return n.verb(ctx, name, "RestartRequested", by, func(*store.Desired) (change, error) {
 		return func(v *store.Verbs) {
 			v.Restarts++
 			if v.Override != nil && v.Override.State == desired.Stopped {
@@ -91,8 +91,8 @@ type change func(*store.Verbs)
 
 // verb carries out a change, made from what is wanted. The event comes first: a request that then fails was still made,
 // while a change without its event would have no author.
-func (b *Daemon) verb(ctx context.Context, name, reason, by string, prepare func(*store.Desired) (change, error)) error {
-	d, err := b.desired(name)
+func (n *Node) verb(ctx context.Context, name, reason, by string, prepare func(*store.Desired) (change, error)) error {
+	d, err := n.desired(name)
 	if err != nil {
 		return err
 	}
@@ -101,26 +101,26 @@ func (b *Daemon) verb(ctx context.Context, name, reason, by string, prepare func
 		return fmt.Errorf("container %q: %w", name, err)
 	}
 	asked := store.Event{Time: time.Now().UTC(), Type: store.Normal, Reason: reason, Object: name, Message: "asked for by " + by}
-	if err := b.DB.Commit(ctx, store.Change{Events: []store.Event{asked}}); err != nil {
+	if err := n.DB.Commit(ctx, store.Change{Events: []store.Event{asked}}); err != nil {
 		return fmt.Errorf("container %q: %w", name, err)
 	}
-	err = b.DB.UpdateVerbs(ctx, name, func(v *store.Verbs) error {
+	err = n.DB.UpdateVerbs(ctx, name, func(v *store.Verbs) error {
 		change(v)
 		return nil
 	})
 	if errors.Is(err, store.ErrNotFound) { // removed meanwhile
-		return b.notFound(name)
+		return n.notFound(name)
 	}
 	if err != nil {
 		return fmt.Errorf("container %q: %w", name, err)
 	}
-	b.Wake(name)
+	n.Wake(name)
 	return nil
 }
 
 // Plan implements Backend: the actions that change anything, in name order; none when all is settled.
-func (b *Daemon) Plan(ctx context.Context) ([]PlanLine, error) {
-	steps, err := b.Steps(ctx)
+func (n *Node) Plan(ctx context.Context) ([]PlanLine, error) {
+	steps, err := n.Steps(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (b *Daemon) Plan(ctx context.Context) ([]PlanLine, error) {
 }
 
 // Down implements Backend.
-func (b *Daemon) Down(ctx context.Context) error { return b.End(ctx) }
+func (n *Node) Down(ctx context.Context) error { return n.End(ctx) }
 
 // Version implements Backend.
-func (b *Daemon) Version() Version { return b.Build }
+func (n *Node) Version() Version { return n.Build }

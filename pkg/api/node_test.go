@@ -115,7 +115,7 @@ func TestVerbsOnAnUnknownName(t *testing.T) {
 
 func TestPlanTellsWhatActs(t *testing.T) {
 	w := newWorld(t)
-	w.Daemon.Steps = func(context.Context) (reconcile.Steps, error) {
+	w.Node.Steps = func(context.Context) (reconcile.Steps, error) {
 		return reconcile.Steps{Actions: []reconcile.Action{
 			{Name: "a", Verb: reconcile.Hold, Reason: "Running"},
 			{Name: "b", Verb: reconcile.Launch, Reason: "Desired"},

@@ -1,0 +1,207 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func params() Params {
+	return Params{
+		Bundle: "/srv/bundles/web", Instance: "web.3", Name: "web", CgroupPath: "/reconciler/web.3",
+		Annotations: map[string]string{AnnotationGeneration: "2", AnnotationSpecHash: "abc"},
+	}
+}
+
+// shapes are the files in testdata/derive that need more than params.
+var shapes = map[string]func(*Params){
+	"process": func(p *Params) {
+		p.Process = Process{
+			Args: []string{"new", ""}, Cwd: "/new", Terminal: new(false),
+			Env: map[string]*string{"GONE": nil, "CHANGED": new("c=d"), "ZZ": new("z"), "ADDED": new(""), "ABSENT": nil},
+		}
+	},
+	"host-pid": func(p *Params) { p.OOMScoreAdj = 500 },
+	"hooks":    func(p *Params) { p.OOMScoreAdj = 500 },
+}
+
+func TestDeriveGolden(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/derive/*.json")
+	if err != nil || len(inputs) < 9 {
+		t.Fatalf("inputs %v: %v", inputs, err)
+	}
+	for _, input := range inputs {
+		name := strings.TrimSuffix(filepath.Base(input), ".json")
+		t.Run(name, func(t *testing.T) {
+			config, err := os.ReadFile(input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := params()
+			if adapt := shapes[name]; adapt != nil {
+				adapt(&p)
+			}
+			derived, notices, err := Derive(config, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, strings.TrimSuffix(input, ".json")+".golden", slices.Concat(derived, []byte(strings.Join(notices, "\n"))))
+			again, notices, err := Derive(derived, p)
+			if err != nil || !bytes.Equal(again, derived) || len(notices) > 0 {
+				t.Errorf("derived again: %v, notices %q:\n%s", err, notices, again)
+			}
+			var spec specs.Spec
+			if err := json.Unmarshal(derived, &spec); err != nil {
+				t.Errorf("as a runtime reads it: %v", err)
+			} else if spec.Linux.CgroupsPath != p.CgroupPath || spec.Process.OOMScoreAdj == nil {
+				t.Errorf("as a runtime reads it: cgroup %q, oomScoreAdj %v", spec.Linux.CgroupsPath, spec.Process.OOMScoreAdj)
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+	}
+}
+
+// What Derive does not own stays as it was, down to the digits.
+func TestDeriveKeepsTheRest(t *testing.T) {
+	config, err := os.ReadFile("testdata/derive/odd.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	derived, _, err := Derive(config, params())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := tree(t, config), tree(t, derived)
+	for _, m := range []map[string]any{before, after} {
+		delete(m, "annotations")
+		delete(m["linux"].(map[string]any), "cgroupsPath")
+		delete(m["root"].(map[string]any), "path")
+		delete(m["process"].(map[string]any), "oomScoreAdj")
+	}
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("before %v\nafter  %v", before, after)
+	}
+}
+
+func tree(t *testing.T, config []byte) map[string]any {
+	t.Helper()
+	o, err := parse(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o.m
+}
+
+func TestDeriveErrors(t *testing.T) {
+	const rest = `"process":{"args":["a"],"cwd":"/"},"root":{"path":"r"}`
+	for _, c := range []struct{ name, config, want string }{
+		{"bind without source", `{` + rest + `,"mounts":[{"type":"bind"}]}`, "config.json: mounts[0].source: is missing: a bind mount needs one"},
+		{"mounts no list", `{` + rest + `,"mounts":{}}`, "config.json: mounts: must be a list, is an object"},
+		{"mount no object", `{` + rest + `,"mounts":[3]}`, "config.json: mounts[0]: must be an object, is a number"},
+		{"annotations", `{` + rest + `,"annotations":[]}`, "config.json: annotations: must be an object, is a list"},
+		{"evil twin", `{` + rest + `,"linux":{"cgroupspath":"/x"}}`,
+			"config.json: linux.cgroupspath: write it cgroupsPath: runtimes take it for the same field"},
+		{"evil twin by Unicode folding", `{` + rest + `,"linux":{"cgroup\u017fPath":"/x"}}`,
+			"config.json: linux.cgroupſPath: write it cgroupsPath: runtimes take it for the same field"},
+		{"evil section", `{` + rest + `,"Linux":{}}`, "config.json: Linux: write it linux: runtimes take it for the same field"},
+		{"evil source", `{` + rest + `,"mounts":[{"type":"bind","source":"/a","Source":"b"}]}`,
+			"config.json: mounts[0].Source: write it source: runtimes take it for the same field"},
+		{"oomScoreAdj", `{"process":{"args":["a"],"cwd":"/","oomScoreAdj":"1"},"root":{"path":"r"}}`,
+			"config.json: process.oomScoreAdj: must be a number, is a string"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			derived, _, err := Derive([]byte(c.config), params())
+			if err == nil || err.Error() != c.want || derived != nil {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
+	}
+	for _, p := range []Params{
+		{Bundle: "rel", CgroupPath: "/x"}, {Bundle: "/x", CgroupPath: "rel"}, {Bundle: "/\xff", CgroupPath: "/x"},
+		{Bundle: "/x", CgroupPath: "/x", Process: Process{Env: map[string]*string{"A": new("\xff")}}},
+	} {
+		if _, _, err := Derive([]byte(`{`+rest+`}`), p); err == nil {
+			t.Errorf("accepted: %+v", p)
+		}
+	}
+}
+
+// An override may be what makes a bundle runnable.
+func TestDeriveCompletesTheProcess(t *testing.T) {
+	p := params()
+	p.Process = Process{Args: []string{"x"}, Cwd: "/"}
+	derived, _, err := Derive([]byte(`{"process":{},"root":{"path":"r"}}`), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Inspect(derived)
+	if err != nil || f.Root != "/srv/bundles/web/r" || f.Cwd != "/" || !slices.Equal(f.Args, []string{"x"}) {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+func FuzzDerive(f *testing.F) {
+	inputs, err := filepath.Glob("testdata/derive/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, input := range inputs {
+		config, err := os.ReadFile(input)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(config, "KEEP", "v", "data")
+	}
+	f.Add([]byte(`{"process":{"args":[]},"root":null}`), "A=B", "", "")
+	f.Add([]byte(`{"process":{"args":["a"],"cwd":"/"},"root":{"path":"r"}}`), "\xff", "", "")
+	f.Add([]byte(`{"process":{"ARGS":["x"]}`), "", "\x00", "/")
+	f.Fuzz(func(t *testing.T, config []byte, key, value, arg string) {
+		p := params()
+		if key != "" {
+			p.Process.Env = map[string]*string{key: &value}
+		}
+		if arg != "" {
+			p.Process.Args = []string{arg}
+		}
+		derived, _, err := Derive(config, p)
+		if err != nil {
+			return
+		}
+		again, notices, err := Derive(derived, p)
+		if err != nil || len(notices) > 0 {
+			t.Fatalf("derived again: %v, notices %q", err, notices)
+		}
+		if !bytes.Equal(again, derived) {
+			t.Fatalf("not stable:\n%s\n%s", derived, again)
+		}
+		facts, err := Inspect(derived)
+		if err != nil || !filepath.IsAbs(facts.Root) {
+			t.Fatalf("inspected: %+v, %v", facts, err)
+		}
+	})
+}

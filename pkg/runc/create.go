@@ -1,0 +1,137 @@
+package runc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Create makes a container from the bundle and leaves it waiting for Start. The bundle's cwd is made first: see
+// EnsureCwd. If the calling process is a subreaper the container's init becomes its child: see Wait.
+//
+// The id must be this caller's own: two who create one id at the same time may delete each other's container. One that is
+// there already is ErrExist and left alone. After any other failure nothing is left that Create made, or the error says
+// what: a container half made is deleted, its init reaped, files and cgroups removed. The latter need an absolute
+// cgroupsPath in the bundle, and one that no other container uses: runc 1.1.5 and crun join a cgroup that is not empty,
+// and crun's delete kills everybody in it.
+func (r *Runtime) Create(ctx context.Context, id, bundle string, o CreateOptions) (*Container, error) {
+	c, err := r.Container(id)
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := r.CreateCommand(id, bundle, o)
+	if err != nil {
+		return nil, err
+	}
+	if r.has(id) {
+		return nil, cmd.error("", ErrExist)
+	}
+	spec, err := loadSpec(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("create container %s: %w", id, err)
+	}
+	if err := EnsureCwd(rootfs(bundle, spec), spec.Process.Cwd); err != nil {
+		return nil, fmt.Errorf("create container %s: %w", id, err)
+	}
+	cgroups, err := missingCgroups(spec)
+	if err != nil {
+		return nil, fmt.Errorf("create container %s: %w", id, err)
+	}
+	if err := r.makeDirs(); err != nil {
+		return nil, err
+	}
+	if o.Log == "" {
+		defer os.Remove(cmd.Log)
+	}
+	if o.PIDFile == "" {
+		defer os.Remove(cmd.PIDFile)
+	}
+	c.init, err = r.create(ctx, cmd, o)
+	switch {
+	case errors.Is(err, ErrExist): // somebody was faster, and it is theirs
+		return nil, err
+	case err != nil:
+		return nil, errors.Join(err, r.discard(ctx, c, cmd, cgroups))
+	}
+	return c, nil
+}
+
+// create runs the command and records what it made.
+func (r *Runtime) create(ctx context.Context, cmd *Command, o CreateOptions) (Process, error) {
+	// There was no container of this id a moment ago: these are an earlier one's.
+	if err := errors.Join(removeFile(cmd.PIDFile), removeFile(cmd.Log), r.forgetInit(cmd.ID)); err != nil {
+		return Process{}, err
+	}
+	err := r.run(ctx, cmd, func(c *exec.Cmd) {
+		c.ExtraFiles = o.ExtraFiles
+		// A nil *os.File in one of these interfaces would not be nil.
+		if o.Stdin != nil {
+			c.Stdin = o.Stdin
+		}
+		if o.Stdout != nil {
+			c.Stdout = o.Stdout
+		}
+		if o.Stderr != nil {
+			c.Stderr = o.Stderr
+		}
+	})
+	if e, ok := errors.AsType[*exec.ExitError](err); ok {
+		return Process{}, cmd.failed(exitStatus(e.Sys().(syscall.WaitStatus)), "")
+	}
+	if err != nil {
+		return Process{}, err
+	}
+	if !r.has(cmd.ID) {
+		return Process{}, cmd.error("there is no such container", ErrNoEffect)
+	}
+	p, err := cmd.readPID()
+	if err != nil {
+		return Process{}, err
+	}
+	return p, r.recordInit(cmd.ID, p)
+}
+
+// readPID identifies the process in the pid file.
+func (c *Command) readPID() (Process, error) {
+	text, err := readEnd(c.PIDFile)
+	if err != nil {
+		return Process{}, c.error("pid file: "+err.Error(), ErrNoEffect)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil || pid <= 1 {
+		return Process{}, c.error(fmt.Sprintf("pid file %s says %q", c.PIDFile, text[:min(len(text), 100)]), ErrBadOutput)
+	}
+	p, err := identify(pid)
+	if vanished(err) {
+		return Process{}, c.error(fmt.Sprintf("its init, process %d, is gone", pid), ErrNotRunning)
+	}
+	return p, err
+}
+
+// discard removes what a failed create made, whatever became of the context and the runtime.
+func (r *Runtime) discard(ctx context.Context, c *Container, cmd *Command, cgroups []string) (err error) {
+	ctx = context.WithoutCancel(ctx)
+	init, initErr := openInit(cmd)
+	if r.has(c.id) {
+		err = c.Delete(ctx, DeleteOptions{Force: true})
+	}
+	if initErr == nil {
+		err = errors.Join(err, init.discard(ctx, r.timeout))
+	}
+	dir, name := filepath.Split(cmd.PIDFile)
+	err = errors.Join(err,
+		removeFile(cmd.PIDFile),
+		removeFile(filepath.Join(dir, "."+name)), // what runc renames into place
+		r.forgetInit(c.id),
+		removeCgroups(ctx, cgroups, r.timeout))
+	if err != nil {
+		return fmt.Errorf("clean up after it: %w", err)
+	}
+	return nil
+}
