@@ -28,9 +28,10 @@ free_port() {
 	echo "$port"
 }
 
-# start_controller: in a session of its own, so that Ctrl-C reaches this script alone and containers are stopped in order.
+# start_controller LOG: in a session of its own, so that Ctrl-C reaches this script alone and containers are stopped in
+# order.
 start_controller() {
-	setsid "$reconciler" run --root "$root" --cgroup-parent "/$cgroup" </dev/null &
+	setsid "$reconciler" run --root "$root" --cgroup-parent "/$cgroup" </dev/null 2>>"$1" &
 	controller=$!
 	until_true 10 answers || { echo "$0: the controller does not answer" >&2; return 1; }
 }

@@ -50,7 +50,7 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 	if err := prepare(paths); err != nil {
 		return err
 	}
-	lock, err := lockController(paths.State)
+	lock, err := lockController(ctx, paths.State)
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/zapr"
@@ -51,21 +54,36 @@ func prepare(p Paths) error {
 	return nil
 }
 
-// lockController takes the lock that one controller holds on a state directory, for as long as it is open.
-func lockController(state string) (*os.File, error) {
+// lockController takes the lock that one controller holds on a state directory, for as long as it is open. A holder that
+// was killed and is not gone yet, since an fsync holds it up, is waited for; any other one is an error at once.
+func lockController(ctx context.Context, state string) (*os.File, error) {
 	path := filepath.Join(state, "controller.lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		holder, _ := io.ReadAll(io.LimitReader(f, 32))
-		_ = f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s is held by another controller, pid %s: stop that one, or use another --state",
-				path, strings.TrimSpace(string(holder)))
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
 		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		holder := make([]byte, 32)
+		n, _ := f.ReadAt(holder, 0)
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(holder[:n])))
+		switch {
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			err = fmt.Errorf("lock %s: %w", path, err)
+		case !dying(pid):
+			err = fmt.Errorf("%s is held by another controller, pid %d: stop that one, or use another --state", path, pid)
+		default:
+			select {
+			case <-ctx.Done():
+				err = ctx.Err()
+			case <-time.After(5 * time.Millisecond):
+				continue
+			}
+		}
+		return nil, errors.Join(err, f.Close())
 	}
 	if err := f.Truncate(0); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -74,6 +92,29 @@ func lockController(state string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// dying says whether a process is gone, a zombie, or has SIGKILL pending: proc_pid_status(5).
+func dying(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	for line := range strings.Lines(string(b)) {
+		key, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch key {
+		case "State":
+			if value[0] == 'Z' || value[0] == 'X' {
+				return true
+			}
+		case "SigPnd", "ShdPnd":
+			if set, err := strconv.ParseUint(value, 16, 64); err == nil && set&(1<<(unix.SIGKILL-1)) != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // newLogger logs to w, a line for each thing that happened.

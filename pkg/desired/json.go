@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -43,11 +44,7 @@ type jsonReader struct {
 func (j *jsonReader) token() (json.Token, position, error) {
 	token, err := j.d.Token()
 	if err != nil {
-		offset := int64(len(j.data))
-		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			offset = max(syntax.Offset-1, 0)
-		}
-		return nil, positionOf(j.data, int(offset)), err
+		return nil, positionOf(j.data, j.wrongByte(err)), err
 	}
 	start := j.offset
 	for start < int64(len(j.data)) && strings.IndexByte(" \t\r\n,:", j.data[start]) >= 0 {
@@ -55,6 +52,20 @@ func (j *jsonReader) token() (json.Token, position, error) {
 	}
 	j.offset = j.d.InputOffset()
 	return token, j.where.to(j.data, int(start)), nil
+}
+
+// wrongByte is the offset of the byte that an error is about. encoding/json counts it in for some errors and not for
+// others, but names it.
+func (j *jsonReader) wrongByte(err error) int {
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok { // the end came too early
+		return len(j.data)
+	}
+	at := int(syntax.Offset)
+	if at > 0 && at <= len(j.data) && strings.Contains(err.Error(), strconv.QuoteRune(rune(j.data[at-1]))) {
+		return at - 1
+	}
+	return at
 }
 
 // node makes the node that starts with a token: what the YAML parser would make of it.

@@ -38,6 +38,9 @@ func Parse(file string, data []byte, base string) ([]Container, []error) {
 			break
 		}
 		if err != nil { // what follows a syntax error is anyone's guess
+			if end := positionOf(data, len(data)); at.line > end.line {
+				at = end // the YAML parser closes an unfinished last line itself
+			}
 			p.failAt(at, "", "%s", err)
 			break
 		}

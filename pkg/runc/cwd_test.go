@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestEnsureCwd(t *testing.T) {
@@ -83,7 +85,7 @@ func TestEnsureCwdUnderRenames(t *testing.T) {
 	dir := t.TempDir()
 	root, outside := filepath.Join(dir, "rootfs"), filepath.Join(dir, "outside")
 	if err := errors.Join(os.MkdirAll(filepath.Join(root, "d"), 0o755), os.Mkdir(outside, 0o755),
-		os.Symlink("../../outside", filepath.Join(root, "link"))); err != nil {
+		os.Symlink("../outside", filepath.Join(root, "link"))); err != nil {
 		t.Fatal(err)
 	}
 	stop := make(chan struct{})
@@ -95,16 +97,18 @@ func TestEnsureCwdUnderRenames(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				os.Rename(filepath.Join(root, "d"), filepath.Join(root, "kept"))
-				os.Rename(filepath.Join(root, "link"), filepath.Join(root, "d"))
-				os.Rename(filepath.Join(root, "d"), filepath.Join(root, "link"))
-				os.Rename(filepath.Join(root, "kept"), filepath.Join(root, "d"))
+				unix.Renameat2(unix.AT_FDCWD, root+"/d", unix.AT_FDCWD, root+"/link", unix.RENAME_EXCHANGE)
 			}
 		}
 	}()
-	for range 2000 {
+	inside, err := os.OpenRoot(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inside.Close()
+	for range 200 {
 		EnsureCwd(root, "/d/x/y") // may fail, may not leave the root
-		os.RemoveAll(filepath.Join(root, "d", "x"))
+		inside.RemoveAll("d/x")
 	}
 	close(stop)
 	<-done

@@ -24,7 +24,7 @@ type Process struct {
 type ProcessInfo struct {
 	Process
 	Zombie  bool
-	Command []string // its command line; empty for a zombie
+	Command []string // see CommandLine
 }
 
 // SetSubreaper makes the calling process the parent of every orphan below it, containers' inits included: Container.Wait
@@ -41,8 +41,9 @@ func SetSubreaper() error {
 	return nil
 }
 
-// CommandLine returns the arguments of a process, at most 128 KiB of them: none for a zombie or a kernel thread. The
-// process itself chooses what stands there. The error is fs.ErrNotExist or ESRCH if there is no such process.
+// CommandLine returns the arguments of a process, at most 128 KiB of them: none for a zombie, a kernel thread, and a
+// process in the middle of execve. Between fork and execve they are still its parent's. The process itself chooses what
+// stands there. The error is fs.ErrNotExist or ESRCH if there is no such process.
 func CommandLine(pid int) ([]string, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil {

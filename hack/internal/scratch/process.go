@@ -28,7 +28,7 @@ func Find(pid int) (Process, error) {
 	return Process{pid, s.start}, err
 }
 
-// Kill sends SIGKILL by pidfd. It is ErrGone if the process has ended, as a zombie too.
+// Kill sends SIGKILL by pidfd and waits until the process has ended. It is ErrGone if it had before, as a zombie too.
 func (p Process) Kill() error {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil {
@@ -42,7 +42,18 @@ func (p Process) Kill() error {
 	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
 		return ErrGone
 	}
-	return nil
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return fmt.Errorf("wait for the end of process %d: %w", p.PID, err)
+		case n == 0:
+			return fmt.Errorf("process %d lives on after SIGKILL", p.PID)
+		default:
+			return nil
+		}
+	}
 }
 
 // Alive says whether it runs: a zombie does not.

@@ -1,0 +1,212 @@
+package desired
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// follower scans whenever Watch says so, as a daemon does without its resync.
+type follower struct {
+	*Dir
+	wake chan struct{}
+}
+
+func follow(t *testing.T, d *Dir) *follower {
+	t.Helper()
+	f := &follower{d, make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- d.Watch(ctx, func() {
+			select {
+			case f.wake <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// settles fails unless the wake-ups of Watch alone lead to a scan of these lines; nil is a directory that cannot be read.
+func (f *follower) settles(t *testing.T, lines []string) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		select {
+		case <-f.wake:
+			s, err := f.Scan()
+			if lines == nil && err != nil || err == nil && lines != nil && slices.Equal(s.lines(), lines) {
+				return
+			}
+		case <-timeout:
+			s, err := f.Scan()
+			t.Fatalf("never saw %q; now there are %q, %v", lines, s.lines(), err)
+		}
+	}
+}
+
+func none() []string { return []string{} }
+
+func TestWatchFiles(t *testing.T) {
+	d := newDir(t)
+	put(t, d.at("a.yaml"), named("a"))
+	f := follow(t, d)
+	f.settles(t, []string{"a.yaml> a"}) // what was there before
+	put(t, d.at("a.yaml"), named("b"))
+	f.settles(t, []string{"a.yaml> b"})
+	do(t, os.WriteFile(d.at("a.yaml"), []byte(named("c")), 0o644))
+	f.settles(t, []string{"a.yaml> c"})
+	do(t, os.Rename(d.at("a.yaml"), d.at("z.yaml")))
+	f.settles(t, []string{"z.yaml> c"})
+	do(t, os.Chmod(d.path, 0o777))
+	f.settles(t, nil)
+	do(t, os.Chmod(d.path, 0o755))
+	f.settles(t, []string{"z.yaml> c"})
+	do(t, os.Remove(d.at("z.yaml")))
+	f.settles(t, none())
+}
+
+func TestWatchConfigMap(t *testing.T) {
+	d := newDir(t)
+	f := follow(t, d)
+	for i := range 5 {
+		data := fmt.Sprintf("..%d", i)
+		mkdir(t, d.at(data))
+		put(t, d.at(data+"/web.yaml"), named(fmt.Sprintf("web%d", i)))
+		do(t, os.Symlink(data, d.at("..tmp")), os.Rename(d.at("..tmp"), d.at("..data")))
+		if i == 0 {
+			do(t, os.Symlink("..data/web.yaml", d.at("web.yaml")))
+		}
+		f.settles(t, []string{fmt.Sprintf("web.yaml> web%d", i)})
+	}
+}
+
+// Each way in which another directory can come to stand at the path, many times over: the events of the old one's end
+// and of the new one's making race with the watches.
+func TestWatchNewDirectory(t *testing.T) {
+	for name, replace := range map[string]func(t *testing.T, path string, i int){
+		"removed and made": func(t *testing.T, path string, _ int) {
+			do(t, os.RemoveAll(path))
+			mkdir(t, path)
+		},
+		"renamed away": func(t *testing.T, path string, i int) {
+			do(t, os.Rename(path, fmt.Sprintf("%s.%d", path, i)))
+			mkdir(t, path)
+		},
+		"renamed away and removed": func(t *testing.T, path string, _ int) {
+			do(t, os.Rename(path, path+".old"), os.RemoveAll(path+".old"))
+			mkdir(t, path)
+		},
+		"replaced by rename": func(t *testing.T, path string, _ int) {
+			do(t, os.RemoveAll(path))
+			mkdir(t, path+".new")
+			do(t, os.Rename(path+".new", path))
+		},
+		"symlink swapped": func(t *testing.T, path string, i int) {
+			target := fmt.Sprintf("%s.%d", path, i)
+			mkdir(t, target)
+			if i == 0 {
+				do(t, os.RemoveAll(path))
+			}
+			do(t, os.Symlink(target, path+".tmp"), os.Rename(path+".tmp", path))
+		},
+		"held open while removed": func(t *testing.T, path string, _ int) {
+			held, err := os.Open(path)
+			do(t, err, os.RemoveAll(path))
+			mkdir(t, path)
+			do(t, held.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDir(t)
+			f := follow(t, d)
+			for i := range 30 {
+				replace(t, d.path, i)
+				put(t, d.at("a.yaml"), named(fmt.Sprintf("a%d", i)))
+				f.settles(t, []string{fmt.Sprintf("a.yaml> a%d", i)})
+				put(t, d.at("a.yaml"), named(fmt.Sprintf("b%d", i))) // the new directory is watched, not only found
+				f.settles(t, []string{fmt.Sprintf("a.yaml> b%d", i)})
+			}
+		})
+	}
+}
+
+func TestWatchVanished(t *testing.T) {
+	d := newDir(t)
+	f := follow(t, d)
+	f.settles(t, none())
+	do(t, os.Remove(d.path))
+	f.settles(t, nil)
+	mkdir(t, d.path)
+	f.settles(t, none())
+
+	// With the parent gone too, nothing tells: it is looked for every now and then.
+	parent := filepath.Dir(d.path)
+	do(t, os.RemoveAll(parent))
+	f.settles(t, nil)
+	mkdir(t, parent)
+	mkdir(t, d.path)
+	f.settles(t, none())
+	put(t, d.at("a.yaml"), named("a"))
+	f.settles(t, []string{"a.yaml> a"})
+}
+
+// What no event tells, a scan does: after it found another directory, that one is watched.
+func TestWatchFollowsScan(t *testing.T) {
+	top := t.TempDir()
+	mkdir(t, filepath.Join(top, "one"))
+	mkdir(t, filepath.Join(top, "one/manifests"))
+	mkdir(t, filepath.Join(top, "two"))
+	mkdir(t, filepath.Join(top, "two/manifests"))
+	do(t, os.Symlink("one", filepath.Join(top, "now")))
+	d, err := OpenDir(filepath.Join(top, "now/manifests"))
+	do(t, err)
+	f := follow(t, d)
+	f.settles(t, none())
+	do(t, os.Symlink("two", filepath.Join(top, "tmp")), os.Rename(filepath.Join(top, "tmp"), filepath.Join(top, "now")))
+	scan(t, d) // the resync
+	f.settles(t, none())
+	put(t, d.at("a.yaml"), named("a"))
+	f.settles(t, []string{"a.yaml> a"})
+}
+
+// More events than the kernel's queue holds end in the right set.
+func TestWatchOverflow(t *testing.T) {
+	d := newDir(t)
+	block := make(chan struct{})
+	calls := make(chan struct{}, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- d.Watch(ctx, func() {
+			calls <- struct{}{}
+			<-block
+		})
+	}()
+	<-calls // Watch has begun, and reads no events now
+	for i := range 20_000 {
+		do(t, os.WriteFile(d.at("x"), nil, 0o644), os.Remove(d.at("x")))
+		if i == 10_000 {
+			put(t, d.at("a.yaml"), named("a"))
+		}
+	}
+	close(block)
+	<-calls // at least one more, and what it finds is complete
+	want(t, scan(t, d), "a.yaml> a")
+	cancel()
+	do(t, <-done)
+	if n := len(calls); n > 500 {
+		t.Errorf("%d calls for one burst", n)
+	}
+}
