@@ -207,20 +207,6 @@ func (d *daemon) endPair(ctx context.Context) error {
 	return d.cgroups.RemoveParent()
 }
 
-// sweep drops the history of names that were removed long ago.
-func (d *daemon) sweep(ctx context.Context) error {
-	for {
-		if err := d.db.Sweep(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			d.log.Error(err, "old history cannot be dropped")
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Hour):
-		}
-	}
-}
-
 // together runs actors until all have ended. The first to end ends the others; its error, or theirs, is returned.
 func together(ctx context.Context, actors map[string]func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)

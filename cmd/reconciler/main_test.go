@@ -6,7 +6,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"reconciler": main, "fakedaemon": fakeDaemon}) }
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"reconciler": main, "fakedaemon": fakeDaemon})
+}
 
 // The scripts in testdata/script are the manual of what needs no containers. Beside testscript's own commands there are
 //
@@ -20,7 +22,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"store":  func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(fillStore(ts.MkAbs(args[0]))) },
+			"store": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(fillStore(ts.MkAbs(args[0]))) },
 			"answers": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(answers(t.Context(), ts.MkAbs(args[0])))
 			},

@@ -64,14 +64,13 @@ func pathsOf(cmd *cobra.Command) (Paths, error) {
 	value := map[string]string{}
 	for _, given := range []func(name, env string) string{flags, environment} {
 		root := given("root", "RECONCILER_ROOT")
-		rooted, placed := value["root"] != "", value["run"] != "" // by the command line
+		placed := value["run"] != "" // by the command line, and with it the socket
 		for _, f := range pathFlags {
 			v := given(f.name, f.env)
 			if v == "" && root != "" && f.below != "" {
 				v = filepath.Join(root, f.below)
 			}
-			overruled := rooted || f.name == "socket" && placed
-			if value[f.name] == "" && !overruled {
+			if value[f.name] == "" && !(f.name == "socket" && placed) {
 				value[f.name] = v
 			}
 		}

@@ -81,6 +81,7 @@ func TestDownWaitsForTheProcess(t *testing.T) {
 	select {
 	case err := <-down:
 		t.Errorf("down did not wait: %v", err)
+		down <- err
 	case <-time.After(100 * time.Millisecond): // for a wrong one to show; the right one waits for ever
 	}
 	stdin.Close()

@@ -33,7 +33,7 @@ func TestTheJSONOfAContainer(t *testing.T) {
 		{"container-new.json", store.Record{Name: "web"}},
 		{"container-ended.json", store.Record{Name: "web", LastAttempt: 1, Starts: 1, SpecHash: "hash-of-web", ObservedGeneration: 1,
 			End: store.EndFailed, Failures: 1, ChangedAt: t0.In(time.FixedZone("elsewhere", 3600)),
-			Backoff:  store.Wait{Until: t0.Add(time.Minute), Length: time.Minute},
+			Backoff: store.Wait{Until: t0.Add(time.Minute), Length: time.Minute},
 			LastExit: &store.Exit{Instance: "web.1", Attempt: 1, Process: process(5), Signal: new(9), Reason: "Killed", Source: "waitid",
 				StartedAt: t0.In(time.FixedZone("elsewhere", 3600)), FinishedAt: t0.In(time.FixedZone("elsewhere", 3600))}}},
 	} {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,11 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A runtime killed within create leaves empty cgroups that its own delete --force does not find (runc 1.1.5 to 1.5.2).
+// cgroups are the directories, one a hierarchy, that a create is about to make. What is in them afterwards is its doing. A
+// runtime killed within create leaves empty cgroups that its own delete --force does not find (runc 1.1.5 to 1.5.2), or
+// an init that waits for ever, without a state to find it by (crun 1.8.1).
+type cgroups []string
 
-// missingCgroups returns the directories, one a hierarchy, that create is about to make for a container. Only an absolute
-// cgroupsPath tells; any other is the runtime's to interpret.
-func missingCgroups(s *specs.Spec) ([]string, error) {
+// missingCgroups returns those of a container's cgroups that are not there yet. Only an absolute cgroupsPath tells; any
+// other is the runtime's to interpret.
+func missingCgroups(s *specs.Spec) (cgroups, error) {
 	if s.Linux == nil || !filepath.IsAbs(s.Linux.CgroupsPath) {
 		return nil, nil
 	}
@@ -28,7 +32,7 @@ func missingCgroups(s *specs.Spec) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cgroup hierarchies: %w", err)
 	}
-	var dirs []string
+	var dirs cgroups
 	for line := range bytes.Lines(b) {
 		before, after, _ := strings.Cut(string(line), " - ")
 		f := strings.Fields(before)
@@ -43,14 +47,59 @@ func missingCgroups(s *specs.Spec) ([]string, error) {
 	return dirs, nil
 }
 
-// removeCgroups removes those that are there by now. The runtime's helpers end by themselves once it is dead, but not at
-// once, and keep their cgroup until then.
-func removeCgroups(ctx context.Context, dirs []string, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// kill kills what lives in the cgroups, and reaps what is a child of this process.
+func (dirs cgroups) kill(ctx context.Context) error {
+	var errs []error
+	for _, dir := range dirs {
+		for _, pid := range members(dir) {
+			errs = append(errs, killMember(ctx, dir, pid))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func killMember(ctx context.Context, dir string, pid int) error {
+	p, err := identify(pid)
+	if vanished(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h, err := open(p)
+	if errors.Is(err, ErrNotChild) { // it is gone
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// Counted again now that the pidfd pins the process: before, the pid may have been another's by the time.
+	if !slices.Contains(members(dir), pid) {
+		return h.Close()
+	}
+	if err := h.kill(); err != nil {
+		h.Close()
+		return fmt.Errorf("kill process %d in %s: %w", pid, dir, err)
+	}
+	return h.discard(ctx)
+}
+
+// members returns the processes in a cgroup: none if there is no such cgroup.
+func members(dir string) (pids []int) {
+	b, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	for f := range strings.FieldsSeq(string(b)) {
+		if pid, err := strconv.Atoi(f); err == nil && pid > 0 { // 0 stands for one outside this pid namespace
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// remove kills and removes until nothing is there: helpers of a dead runtime may still be on their way in.
+func (dirs cgroups) remove(ctx context.Context) error {
 	left := slices.Clone(dirs)
 	for {
-		var errs []error
+		errs := []error{left.kill(ctx)}
 		left = slices.DeleteFunc(left, func(dir string) bool {
 			err := unix.Rmdir(dir)
 			if err == nil || errors.Is(err, unix.ENOENT) {

@@ -39,7 +39,7 @@ func (r *Runtime) Create(ctx context.Context, id, bundle string, o CreateOptions
 	if err := EnsureCwd(rootfs(bundle, spec), spec.Process.Cwd); err != nil {
 		return nil, fmt.Errorf("create container %s: %w", id, err)
 	}
-	cgroups, err := missingCgroups(spec)
+	made, err := missingCgroups(spec)
 	if err != nil {
 		return nil, fmt.Errorf("create container %s: %w", id, err)
 	}
@@ -57,7 +57,7 @@ func (r *Runtime) Create(ctx context.Context, id, bundle string, o CreateOptions
 	case errors.Is(err, ErrExist): // somebody was faster, and it is theirs
 		return nil, err
 	case err != nil:
-		return nil, errors.Join(err, r.discard(ctx, c, cmd, cgroups))
+		return nil, errors.Join(err, r.discard(ctx, c, cmd, made))
 	}
 	return c, nil
 }
@@ -115,23 +115,32 @@ func (c *Command) readPID() (Process, error) {
 }
 
 // discard removes what a failed create made, whatever became of the context and the runtime.
-func (r *Runtime) discard(ctx context.Context, c *Container, cmd *Command, cgroups []string) (err error) {
+func (r *Runtime) discard(ctx context.Context, c *Container, cmd *Command, made cgroups) error {
 	ctx = context.WithoutCancel(ctx)
 	init, initErr := openInit(cmd)
+	// Before delete, which forgets a container without a state and leaves its processes.
+	err := r.within(ctx, made.kill)
 	if r.has(c.id) {
-		err = c.Delete(ctx, DeleteOptions{Force: true})
+		err = errors.Join(err, c.Delete(ctx, DeleteOptions{Force: true}))
 	}
 	if initErr == nil {
-		err = errors.Join(err, init.discard(ctx, r.timeout))
+		err = errors.Join(err, r.within(ctx, init.discard))
 	}
 	dir, name := filepath.Split(cmd.PIDFile)
 	err = errors.Join(err,
+		r.within(ctx, made.remove),
 		removeFile(cmd.PIDFile),
 		removeFile(filepath.Join(dir, "."+name)), // what runc renames into place
-		r.forgetInit(c.id),
-		removeCgroups(ctx, cgroups, r.timeout))
+		r.forgetInit(c.id))
 	if err != nil {
 		return fmt.Errorf("clean up after it: %w", err)
 	}
 	return nil
+}
+
+// within gives a step the time of one call.
+func (r *Runtime) within(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	return step(ctx)
 }

@@ -292,7 +292,8 @@ func TestCreateThatFailsLeavesNothing(t *testing.T) {
 		{name: "no executable", fails: "no-such-program", edit: func(s *specs.Spec) { s.Process.Args = []string{"no-such-program"} }},
 		{name: "args that read like an error of the runtime", fails: "container with given ID already exists",
 			edit: func(s *specs.Spec) { s.Process.Args = []string{"container with given ID already exists"} }},
-		{name: "not executable", fails: "ermi", edit: func(s *specs.Spec) { s.Process.Args = []string{"/bin"} }},
+		{name: "not executable", fails: "ermission denied", edit: func(s *specs.Spec) { s.Process.Args = []string{"/plain"} },
+			spoil: func(b string) error { return os.WriteFile(filepath.Join(b, "rootfs/plain"), nil, 0o600) }},
 		{name: "no rootfs", fails: "open the root filesystem", edit: func(s *specs.Spec) { s.Root.Path = "missing" }},
 		{name: "cwd leads out", is: ErrEscapes, fails: "/elsewhere", edit: func(s *specs.Spec) { s.Process.Cwd = "/elsewhere" },
 			spoil: func(b string) error { return os.Symlink(t.TempDir(), filepath.Join(b, "rootfs/elsewhere")) }},
@@ -374,10 +375,13 @@ func TestCreateThatHangsLeavesNothing(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				defer cancel()
-				eventually(t, "the runtime hangs", func() bool { return exists(marker) })
+				for !exists(marker) && ctx.Err() == nil {
+					time.Sleep(time.Millisecond)
+				}
+				cancel()
 			})
 			_, err := w.wrapped(c.before, c.after).Create(ctx, "a", w.bundle("a", "exit 0"), CreateOptions{})
+			cancel()
 			wg.Wait()
 			if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "clean up") {
 				t.Errorf("%v", err)

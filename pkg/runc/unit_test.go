@@ -230,3 +230,20 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("of nobody: %v", err)
 	}
 }
+
+func TestOpenRefusesThePIDsNextOwner(t *testing.T) {
+	runctest.Require(t, runctest.Pidfd)
+	self, err := identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := open(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Close()
+	self.StartTime--
+	if _, err := open(self); !errors.Is(err, ErrNotChild) {
+		t.Errorf("%v", err)
+	}
+}

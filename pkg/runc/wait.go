@@ -180,11 +180,19 @@ func openInit(cmd *Command) (handle, error) {
 	return open(p)
 }
 
-// discard waits for an init that was killed and reaps it. That it is another's child is no matter.
-func (h handle) discard(ctx context.Context, timeout time.Duration) error {
+// kill sends SIGKILL. One that is gone is no error.
+func (h handle) kill() error {
+	var err error
+	controlErr := h.control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
+	if errors.Is(err, unix.ESRCH) {
+		err = nil
+	}
+	return errors.Join(controlErr, err)
+}
+
+// discard waits for a process that was killed, reaps it if it is a child, and closes the handle.
+func (h handle) discard(ctx context.Context) error {
 	defer h.Close()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	if err := h.death(ctx); err != nil {
 		return err
 	}

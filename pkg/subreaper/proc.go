@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"reconciler.dev/reconciler/pkg/subreaper/internal/raw"
 )
 
 // BootID returns the kernel's random id of this boot.
@@ -54,26 +56,47 @@ func ParseStat(b []byte) (Stat, error) {
 	if i < 0 {
 		return Stat{}, fmt.Errorf("stat %q: no name in it", b)
 	}
-	f := strings.Fields(string(b[i+2:]))
-	if len(f) <= fieldStatus || len(f[fieldState]) != 1 {
-		return Stat{}, fmt.Errorf("stat %q: only %d fields", b, len(f))
+	var s Stat
+	n := 0
+	for f := range bytes.FieldsSeq(b[i+2:]) {
+		if err := s.set(n, string(f)); err != nil {
+			return Stat{}, fmt.Errorf("stat %q: field %d: %w", b, n+3, err)
+		}
+		n++
 	}
-	parent, err1 := strconv.Atoi(f[fieldParent])
-	flags, err2 := strconv.ParseUint(f[fieldFlags], 10, 64)
-	start, err3 := strconv.ParseUint(f[fieldStartTime], 10, 64)
-	status, err4 := strconv.ParseUint(f[fieldStatus], 10, 32)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return Stat{}, fmt.Errorf("stat %q: %w", b, err)
+	if n <= fieldStatus {
+		return Stat{}, fmt.Errorf("stat %q: only %d fields behind the name", b, n)
 	}
-	return Stat{
-		State: f[fieldState][0], Parent: parent, StartTime: start,
-		Status: syscall.WaitStatus(status), forked: flags&flagForkNoExec != 0,
-	}, nil
+	return s, nil
+}
+
+func (s *Stat) set(field int, value string) (err error) {
+	switch field {
+	case fieldState:
+		if len(value) != 1 {
+			err = errors.New("not a letter")
+		}
+		s.State = value[0]
+	case fieldParent:
+		s.Parent, err = strconv.Atoi(value)
+	case fieldFlags:
+		var flags uint64
+		flags, err = strconv.ParseUint(value, 10, 64)
+		s.forked = flags&flagForkNoExec != 0
+	case fieldStartTime:
+		s.StartTime, err = strconv.ParseUint(value, 10, 64)
+	case fieldStatus:
+		var status uint64
+		status, err = strconv.ParseUint(value, 10, 32)
+		s.Status = syscall.WaitStatus(status)
+	}
+	return err
 }
 
 // ReadStat reads /proc/<pid>/stat. The error is ErrGone if there is no such process.
 func ReadStat(pid int) (Stat, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	var buf [1024]byte // the kernel's numbers and a name of 64 bytes at most take less
+	b, err := raw.ReadFile("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
 	// ESRCH: it was reaped between open and read.
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return Stat{}, fmt.Errorf("pid %d: %w", pid, ErrGone)
@@ -152,12 +175,13 @@ func IsReaperOf(pid int, run RunDir, guard int) bool {
 func roleArgs(pid int) ([]string, bool) {
 	// While the kernel sets up a new image the command line is empty for some microseconds, so a few looks are owed to
 	// a process that lives. One that was forked and has not called execve shows its parent's, which is not its own.
+	var buf [4096]byte // more than the part of a role's command line that is looked at
 	for range 50 {
 		s, err := ReadStat(pid)
 		if err != nil || s.State == 'Z' || s.State == 'X' || s.forked {
 			return nil, false
 		}
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		b, err := raw.ReadFile("/proc/"+strconv.Itoa(pid)+"/cmdline", buf[:])
 		if err != nil {
 			return nil, false
 		}

@@ -3,9 +3,8 @@ package subreaper
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"syscall"
+
+	"reconciler.dev/reconciler/pkg/subreaper/internal/raw"
 )
 
 // ReadInstance reads the commit of a launch. The error is fs.ErrNotExist if there is none.
@@ -28,13 +27,8 @@ func ReadExit(run RunDir, id string) (Exit, error) {
 
 func readRecord[T any](path string) (T, error) {
 	var v T
-	const maxRecord = 64 << 10
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return v, err
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	var buf [4096]byte // several times what a record can be
+	b, err := raw.ReadFile(path, buf[:])
 	if err != nil {
 		return v, err
 	}

@@ -24,8 +24,18 @@ type World struct {
 
 	reconciler string
 	log        *os.File
-	controller *exec.Cmd
+	controller *controller // nil when none was started, or its end was seen to
 }
+
+// controller is a running `reconciler run`.
+type controller struct {
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when it has been waited for
+	err   error         // of the wait
+}
+
+// ErrEnded says that the controller has ended by itself: waiting is in vain.
+var ErrEnded = errors.New("the controller has ended by itself")
 
 // New makes a scratch root for the programs in the directory bin.
 func New(bin string) (*World, error) {
@@ -68,7 +78,12 @@ func (w *World) Launch() error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	w.controller = cmd
+	c := &controller{cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		c.err = cmd.Wait()
+		close(c.ended)
+	}()
+	w.controller = c
 	return nil
 }
 
@@ -85,17 +100,27 @@ func (w *World) Answers(ctx context.Context) error {
 	socket := w.Path("run", "reconciler.sock")
 	return Until(ctx, 20*time.Second, "the controller answers", func() error {
 		_, err := run(ctx, w.reconciler, "--socket", socket, "get", "-o", "name")
-		return err
+		select {
+		case <-w.controller.ended:
+			return fmt.Errorf("%w: %s: see %s", ErrEnded, w.controller.cmd.ProcessState, w.log.Name())
+		default:
+			return err
+		}
 	})
 }
 
-// Controller is the running controller; the zero Process when there is none.
+// Controller is the running controller; the zero Process, which is not alive, when there is none.
 func (w *World) Controller() Process {
 	if w.controller == nil {
 		return Process{}
 	}
-	p, _ := Find(w.controller.Process.Pid) // a child that is not waited for: its pid cannot be another's
-	return p
+	select {
+	case <-w.controller.ended: // its pid may be another's by now
+		return Process{}
+	default:
+		p, _ := Find(w.controller.cmd.Process.Pid)
+		return p
+	}
 }
 
 // KillController kills it by SIGKILL and waits for its end.
@@ -103,8 +128,8 @@ func (w *World) KillController() {
 	if w.controller == nil {
 		return
 	}
-	_ = w.controller.Process.Kill() // fails only if it is dead already
-	_ = w.controller.Wait()
+	_ = w.controller.cmd.Process.Kill() // fails only if it is dead already
+	<-w.controller.ended
 	w.controller = nil
 }
 
@@ -113,10 +138,9 @@ func (w *World) Down(ctx context.Context) error {
 	if _, err := w.CLI(ctx, "down", "--exit"); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- w.controller.Wait() }()
 	select {
-	case err := <-done:
+	case <-w.controller.ended:
+		err := w.controller.err
 		w.controller = nil
 		return err
 	case <-time.After(60 * time.Second):
@@ -154,14 +178,14 @@ func run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// Until tries again every few milliseconds until try succeeds; what names the hope in the error.
+// Until tries again every few milliseconds until try succeeds, or says ErrEnded; what names the hope in the error.
 func Until(ctx context.Context, limit time.Duration, what string, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		err := try()
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, ErrEnded) {
+			return err
 		}
 		select {
 		case <-ctx.Done():

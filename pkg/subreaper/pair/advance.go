@@ -1,16 +1,18 @@
 package pair
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/pkg/subreaper"
+	"reconciler.dev/reconciler/pkg/subreaper/internal/raw"
 )
 
 // advance looks after every launch: has its command ended, is its time over, has its container become mine?
@@ -142,14 +144,14 @@ func (r *routine) launchOf(pid int) *launch {
 // them complete, and killing one leaves more to clean up than letting it end: only its time limit is kept. Nothing is
 // committed for it, since the new reaper already answers that the id is lost.
 func (r *routine) inheritLaunches() {
-	names, _ := list(r.run.InstancesDir())
-	for _, name := range names {
+	var buf [1024]byte
+	for name := range raw.Names(r.run.InstancesDir()) {
 		id, ok := strings.CutSuffix(name, ".launching")
-		if !ok || r.launches[id] != nil || exists(r.run.Instance(id)) {
+		if !ok || r.launches[id] != nil || raw.Exists(r.run.Instance(id)) {
 			continue
 		}
 		var s spent
-		b, err := os.ReadFile(r.run.Launching(id))
+		b, err := raw.ReadFile(r.run.Launching(id), buf[:])
 		if err != nil || json.Unmarshal(b, &s) != nil || s.Command.BootID != r.bootID {
 			continue
 		}
@@ -175,19 +177,14 @@ func reap(pid int) (status syscall.WaitStatus, dead bool, err error) {
 }
 
 func readPID(path string) (int, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0, fmt.Errorf("the command left no pid file: %w", &os.PathError{Op: "open", Path: path, Err: err})
-	}
-	defer func() { _ = unix.Close(fd) }()
 	var buf [32]byte
-	n, err := unix.Read(fd, buf[:])
+	b, err := raw.ReadFile(path, buf[:])
 	if err != nil {
-		return 0, &os.PathError{Op: "read", Path: path, Err: err}
+		return 0, fmt.Errorf("the command left no pid file: %w", err)
 	}
-	var pid int
-	if _, err := fmt.Sscan(string(buf[:n]), &pid); err != nil || pid <= 1 {
-		return 0, fmt.Errorf("%s holds no pid: %q", path, buf[:n])
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(b)))
+	if err != nil || pid <= 1 {
+		return 0, fmt.Errorf("%s holds no pid: %q", path, b)
 	}
 	return pid, nil
 }

@@ -116,7 +116,7 @@ func (r *routine) wait(events []unix.EpollEvent) (int, error) {
 	r.wakes++
 	// Go gives memory back late, and a memory limit made a collector of this size thrash. Giving it back costs some
 	// 0.3 ms, so not between the fork and the reply of a launch, or at least seldom.
-	if len(r.launches) == 0 || r.wakes%20 == 0 {
+	if len(r.launches) == 0 || r.wakes%5 == 0 {
 		debug.FreeOSMemory()
 	}
 	timeout := -1

@@ -52,8 +52,3 @@ func removed(path string) error {
 	}
 	return nil
 }
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}

@@ -27,20 +27,11 @@ func memory(t testing.TB, pid int) (resident, anonymous int) {
 	return resident, anonymous
 }
 
-// TestResident holds the bound after a busy time, with containers alive.
+// TestResident holds the bound after a busy time.
 func TestResident(t *testing.T) {
 	w := startWorld(t)
-	w.launchMany("alive", 20)
 	l := w.startLoad(2)
 	w.eventually("100 launches", func() bool { return len(w.snapshot()) > 100 })
-	for id := range w.snapshot() {
-		if _, ok := l.truth.Load(id); !ok && id[:5] == "alive" {
-			l.truth.Store(id, code(20))
-		}
-	}
-	for i := range 20 {
-		w.tell(fmt.Sprintf("alive.%d", i), "exit 20")
-	}
 	l.finish()
 	for role, pid := range pids(w.hello()) {
 		w.eventually(fmt.Sprintf("%s uses at most %d KiB, %d KiB anonymous", role, mostResident, mostAnonymous), func() bool {

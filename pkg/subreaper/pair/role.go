@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/pkg/subreaper"
+	"reconciler.dev/reconciler/pkg/subreaper/internal/raw"
 )
 
 var errLocked = errors.New("another pair holds the lock")
@@ -51,11 +52,10 @@ func (r *routine) closeStrays() error {
 	for _, fd := range r.held {
 		mine[fd] = true
 	}
-	names, err := list("/proc/self/fd")
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
+	for name, err := range raw.Names("/proc/self/fd") {
+		if err != nil {
+			return err
+		}
 		fd, err := strconv.Atoi(name)
 		if err != nil {
 			continue

@@ -1,6 +1,7 @@
 package pair
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/pkg/subreaper"
+	"reconciler.dev/reconciler/pkg/subreaper/internal/raw"
 )
 
 // scan watches every instance that has a file and no exit record, whoever's child it is: a process watched before it
@@ -25,15 +27,14 @@ func (r *routine) scan() {
 		r.retry()
 		return
 	}
-	instances, err := list(r.run.InstancesDir())
-	if err != nil {
-		r.complain(r.run.InstancesDir(), "list instances: %v", err)
-		r.retry()
-		return
-	}
-	for _, name := range instances {
+	for name, err := range raw.Names(r.run.InstancesDir()) {
+		if err != nil {
+			r.complain(r.run.InstancesDir(), "list instances: %v", err)
+			r.retry()
+			return
+		}
 		id, ok := strings.CutSuffix(name, ".json")
-		if ok && subreaper.ValidID(id) && r.watches[id] == nil && !exists(r.run.Exit(id)) {
+		if ok && subreaper.ValidID(id) && r.watches[id] == nil && !raw.Exists(r.run.Exit(id)) {
 			r.adopt(id)
 		}
 	}
@@ -61,15 +62,6 @@ func (r *routine) prepareDirectories() error {
 		return nil // the reaper sees to the socket, or the two would bind it away from each other for ever
 	}
 	return r.keepListener()
-}
-
-func list(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	return f.Readdirnames(-1)
 }
 
 // adopt watches the instance, or settles it if there is nothing left to watch. The latter is the guard's alone.
@@ -146,14 +138,16 @@ func (r *routine) watchOf(pid int) *watch {
 	return nil
 }
 
+// childrenBuf has room for more than 8 000 pids a thread; pages that are never filled cost nothing.
+var childrenBuf [64 << 10]byte
+
 // children lists the children of all threads: an orphan falls to any of them.
 func children() []int {
 	var pids []int
-	threads, _ := list("/proc/self/task")
-	for _, t := range threads {
-		b, _ := os.ReadFile("/proc/self/task/" + t + "/children") // a thread that has ended passed its children on
-		for f := range strings.FieldsSeq(string(b)) {
-			if pid, err := strconv.Atoi(f); err == nil {
+	for thread := range raw.Names("/proc/self/task") {
+		b, _ := raw.ReadFile("/proc/self/task/"+thread+"/children", childrenBuf[:]) // a thread that has ended passed its children on
+		for f := range bytes.FieldsSeq(b) {
+			if pid, err := strconv.Atoi(string(f)); err == nil {
 				pids = append(pids, pid)
 			}
 		}
@@ -178,7 +172,7 @@ func (r *routine) recordForeign(e subreaper.Exit) bool {
 	if r.role != subreaper.RoleGuard {
 		return false
 	}
-	if !exists(r.run.Instance(e.Instance)) {
+	if !raw.Exists(r.run.Instance(e.Instance)) {
 		return true
 	}
 	err := r.commit(r.run.Exit(e.Instance), e)
@@ -190,7 +184,7 @@ func (r *routine) recordForeign(e subreaper.Exit) bool {
 		r.retry()
 		return false
 	}
-	if !exists(r.run.Instance(e.Instance)) {
+	if !raw.Exists(r.run.Instance(e.Instance)) {
 		_ = removed(r.run.Exit(e.Instance))
 		return true
 	}

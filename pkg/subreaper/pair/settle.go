@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/pkg/subreaper"
+	"reconciler.dev/reconciler/pkg/subreaper/internal/raw"
 )
 
 // watch is one instance without an exit record, as far as this process knows.
@@ -51,7 +52,7 @@ func (r *routine) settleDue() {
 // settle closes the matter of w if its process is dead: the record first, and only then the reap. Until it is reaped
 // the kernel keeps the status, so a crash or a full disk in between loses nothing.
 func (r *routine) settle(w *watch) {
-	if exists(r.run.Exit(w.id)) {
+	if raw.Exists(r.run.Exit(w.id)) {
 		r.close(w)
 		return
 	}
@@ -103,7 +104,7 @@ func (r *routine) settleForeign(w *watch) {
 	case r.role == subreaper.RoleReaper:
 		if seen.Life == subreaper.Reaped {
 			r.retry() // the record is about to be written by the guard, or was and is gone
-			if !exists(r.run.Instance(w.id)) {
+			if !raw.Exists(r.run.Instance(w.id)) {
 				r.forget(w)
 			}
 		}
