@@ -13,6 +13,7 @@ import (
 
 	"reconciler.dev/reconciler/pkg/bundle"
 	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/reconcile"
 )
 
 func newValidateCommand() *cobra.Command {
@@ -128,7 +129,7 @@ func (v *validation) container(file string, c desired.Container) {
 		return
 	}
 	v.owner[c.Name] = file
-	if err := checkBundle(c.Spec.Bundle); err != nil {
+	if err := checkBundle(c); err != nil {
 		what := strings.ReplaceAll(err.Error(), "\n", "; ")
 		v.fail(&desired.Error{File: file, Field: "spec.bundle", Message: fmt.Sprintf("container %q: %s", c.Name, what)})
 		return
@@ -136,11 +137,11 @@ func (v *validation) container(file string, c desired.Container) {
 	v.valid++
 }
 
-func checkBundle(path string) error {
-	config, err := bundle.Load(path)
+func checkBundle(c desired.Container) error {
+	config, err := bundle.Load(c.Spec.Bundle)
 	if err != nil {
 		return err
 	}
-	_, err = bundle.Inspect(config)
+	_, _, err = reconcile.CheckBundle(c, config)
 	return err
 }

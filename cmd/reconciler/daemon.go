@@ -155,7 +155,11 @@ func (d *daemon) run(ctx context.Context) error {
 		"source":    d.followSource,
 		"sweep":     d.sweep,
 		"api": func(ctx context.Context) error {
-			stop := context.AfterFunc(ctx, func() { _ = d.server.Shutdown(context.WithoutCancel(ctx)) })
+			stop := context.AfterFunc(ctx, func() {
+				patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+				defer cancel()
+				_ = d.server.Shutdown(patience) // an answer that takes longer is cut off
+			})
 			defer stop()
 			if err := d.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 				return err

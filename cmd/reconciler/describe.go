@@ -26,7 +26,7 @@ func (d *description) printf(format string, args ...any) {
 }
 
 func (d *description) title(title, instead string) {
-	d.printf("%-16s%s\n", title+":", clean(instead))
+	d.printf("%s\n", strings.TrimRight(fmt.Sprintf("%-16s%s", title+":", clean(instead)), " "))
 }
 
 func (d *description) field(label, value string) {

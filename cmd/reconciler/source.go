@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"reconciler.dev/reconciler/pkg/bundle"
@@ -23,8 +24,10 @@ func (d *daemon) followSource(ctx context.Context) error {
 		default:
 		}
 	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	watching := make(chan error, 1)
-	go func() { watching <- d.dir.Watch(ctx, notify) }()
+	wg.Go(func() { watching <- d.dir.Watch(ctx, notify) })
 	resync := time.NewTicker(d.options.Resync)
 	defer resync.Stop()
 	for {
@@ -33,9 +36,10 @@ func (d *daemon) followSource(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return <-watching
+			return nil
 		case err := <-watching:
-			return err
+			d.log.Error(err, "the manifests directory cannot be watched; it is read at each resync")
+			watching = nil
 		case <-changed:
 		case <-resync.C:
 		}

@@ -104,9 +104,11 @@ func TestBothKilledBetweenCreateAndStart(t *testing.T) {
 	w.start()
 	w.phase("web", "Failed")
 	w.settled()
-	exits := w.oneEach("web", len(w.lines("web")))
-	if last := exits[len(exits)-1]; last.Source != subreaper.SourceUnknown && (last.ExitCode == nil || *last.ExitCode != 7) {
-		t.Errorf("invented: %+v", last)
+	if e := w.oneEach("web", 1)[0]; e.Attempt != 2 || e.Source != subreaper.SourceWaitid || e.ExitCode == nil || *e.ExitCode != 7 {
+		t.Errorf("the first attempt was not given up: %+v", e)
+	}
+	if n := len(w.lines("web")); n != 1 {
+		t.Errorf("%d starts", n)
 	}
 }
 
@@ -134,7 +136,7 @@ func TestExitWhileTheStartIsNotOnRecord(t *testing.T) {
 	}
 }
 
-// TestExitWhileEverythingButTheReaperIsDown is held by the reaper's record.
+// TestExitWhileTheControllerIsDown: it is held by the reaper's record.
 func TestExitWhileTheControllerIsDown(t *testing.T) {
 	w := newWorld(t)
 	w.start()
@@ -267,13 +269,15 @@ func TestStrangersAreNoAbsence(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
-	pid := w.running("web", 0)
+	first := w.running("web", 0)
+	signalPID(t, first, syscall.SIGKILL)
+	pid := w.running("web", first)
 	w.kill()
 	w.must(os.Remove(filepath.Join(w.root, "state/reconciler.db")))
 	w.write(filepath.Join(w.gates, "list.fails"), "")
 	w.start()
 	w.phase("web", "Unknown")
-	if n := len(w.lines("web")); n != 1 || !alive(pid) {
+	if n := len(w.lines("web")); n != 2 || !alive(pid) {
 		t.Errorf("%d starts, the first one alive: %v", n, alive(pid))
 	}
 	w.must(os.Remove(filepath.Join(w.gates, "list.fails")))
@@ -281,12 +285,12 @@ func TestStrangersAreNoAbsence(t *testing.T) {
 	if alive(pid) {
 		t.Error("two live instances")
 	}
-	if c := w.get("web"); c.Status.Attempt < 2 {
+	if c := w.get("web"); c.Status.Attempt < 3 {
 		t.Errorf("attempt %d was used before", c.Status.Attempt)
 	}
 }
 
-// TestTheExitFileOutlivesTheCommit: an exit file that the store refuses to take must not be deleted; here the controller
+// TestExitFilesGoOnlyAfterTheCommit: an exit file that the store refuses to take must not be deleted; here the controller
 // dies while it is on its way.
 func TestExitFilesGoOnlyAfterTheCommit(t *testing.T) {
 	w := newWorld(t)

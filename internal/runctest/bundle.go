@@ -93,7 +93,8 @@ func spec(o BundleOptions) *specs.Spec {
 			specs.LinuxNamespace{Type: specs.PIDNamespace, Path: o.PIDNamespacePath})
 	}
 	if o.OutDir != "" {
-		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/out", Type: "bind", Source: o.OutDir, Options: []string{"bind", "rw"}})
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/out", Type: "bind", Source: o.OutDir, Options: []string{"bind", "rw"}})
 	}
 	if o.Edit != nil {
 		o.Edit(s)

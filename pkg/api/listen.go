@@ -123,6 +123,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
+// Addr is where clients find it, not where it was bound.
+func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+
 // Close closes the listener and removes the socket, unless another one has taken its place.
 func (l *listener) Close() error {
 	err := l.UnixListener.Close()

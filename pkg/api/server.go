@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -26,19 +27,21 @@ const (
 // Server answers on a unix socket made by Listen.
 type Server struct {
 	http http.Server
+	done chan struct{} // closed once Shutdown has nothing left to wait for
+	once sync.Once
 }
 
-// NewServer makes a Server that asks b. It logs requests that change something, and panics.
+// NewServer makes a Server that asks b. It logs the requests that change something, and panics; a refusal is told to who asked.
 func NewServer(b Backend, log logr.Logger) *Server {
 	mux := http.NewServeMux()
 	for _, r := range routes {
-		mux.Handle(r.method+" "+r.path, guarded(b, r.who, r.do, log.WithValues("method", r.method, "path", r.path)))
+		mux.Handle(r.method+" "+r.path, guarded(b, r.who, r.do, log.WithValues("method", r.method)))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, &Error{Reason: "NotFound", Message: fmt.Sprintf("no route %s %s", r.Method, r.URL.Path),
 			Suggestion: "client and daemon may be of different versions"})
 	})
-	return &Server{http.Server{
+	return &Server{done: make(chan struct{}), http: http.Server{
 		Handler:           mux,
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: headerTimeout,
@@ -50,16 +53,19 @@ func NewServer(b Backend, log logr.Logger) *Server {
 	}}
 }
 
-// Serve answers on l, which it closes, until Shutdown. It then returns nil.
+// Serve answers on l, which it closes, until Shutdown. It then returns nil, and not before Shutdown does: the caller may
+// close what requests under way still need.
 func (s *Server) Serve(l net.Listener) error {
 	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
 	}
+	<-s.done
 	return nil
 }
 
 // Shutdown closes the listener and waits for the requests under way, until ctx ends: then they are cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.once.Do(func() { close(s.done) })
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(err, s.http.Close())
 	}
@@ -80,17 +86,16 @@ func guarded(b Backend, who access, do handler, log logr.Logger) http.Handler {
 			if p := recover(); p == http.ErrAbortHandler {
 				panic(p)
 			} else if p != nil {
-				log.Error(fmt.Errorf("panic: %v", p), "request failed", "stack", string(debug.Stack()))
+				log.Error(fmt.Errorf("panic: %v", p), "request failed", "url", r.URL.Path, "stack", string(debug.Stack()))
 				refuse(w, errors.New("internal error; the daemon's log says more"))
 			}
 		}()
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		err := do(b, w, r)
-		if r.Method != http.MethodGet {
-			log.Info("request", "peer", peer.String(), "pid", peer.pid, "url", r.URL.Path, "error", err)
-		}
 		if err != nil {
 			refuse(w, err)
+		} else if r.Method != http.MethodGet {
+			log.Info("request accepted", "url", r.URL.Path, "peer", peer.String(), "pid", peer.pid)
 		}
 	})
 }

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	"github.com/go-logr/logr"
 
 	"reconciler.dev/reconciler/pkg/store"
 )
@@ -195,5 +198,33 @@ func TestSomebodyElseThere(t *testing.T) {
 	_, err = client(t, path).Version(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "404") || errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The request under way when Shutdown begins is answered before Serve returns: the caller then closes the store.
+func TestServeEndsAfterTheLastAnswer(t *testing.T) {
+	w := newWorld(t)
+	l, err := Listen(filepath.Join(t.TempDir(), "reconciler.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(w, logr.Discard())
+	served, shut := make(chan error), make(chan error)
+	w.End = func(context.Context) error {
+		go func() { shut <- s.Shutdown(context.Background()) }()
+		select {
+		case err := <-served:
+			t.Errorf("it returned while a request is under way: %v", err)
+			go func() { served <- err }()
+		case <-time.After(100 * time.Millisecond): // for a wrong one to show
+		}
+		return nil
+	}
+	go func() { served <- s.Serve(l) }()
+	if _, err := ask[struct{}](t.Context(), client(t, l.Addr().String()), "POST", "/v1/down"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-shut, <-served); err != nil {
+		t.Error(err)
 	}
 }

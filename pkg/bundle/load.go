@@ -14,7 +14,9 @@ const MaxConfig = 4 << 20
 // Load reads the config.json of the bundle in dir, as bytes: Inspect says whether they are any good. It never waits and
 // never leaves the bundle: a symlink is followed only inside, anything but a regular file is an error.
 func Load(dir string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
+	// os.OpenRoot opens whatever it is given, and would wait for ever for the writer of a FIFO. The dot asks for a
+	// directory.
+	root, err := os.OpenRoot(dir + "/.")
 	if err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}

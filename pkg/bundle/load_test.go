@@ -48,7 +48,17 @@ func TestLoad(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "gone")); err == nil {
-		t.Error("a bundle that is not there was loaded")
+	for name, make := range map[string]func(path string) error{
+		"missing": func(string) error { return nil },
+		"a FIFO":  func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"a file":  func(path string) error { return os.WriteFile(path, nil, 0o644) },
+	} {
+		path := filepath.Join(t.TempDir(), "bundle")
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		if config, err := Load(path); err == nil {
+			t.Errorf("a bundle that is %s: %q", name, config)
+		}
 	}
 }

@@ -155,7 +155,7 @@ func (v value) state(s *State) {
 }
 
 func (v value) restart(r *Restart) {
-	const retries = 1_000_000 // more than a century of the longest default backoff would use up
+	const retries = 1_000_000 // nine years of the longest default backoff
 	v.fields(
 		field{"policy", func(v value) { set(&r.Policy)(enum(v, Always, OnFailure, Never)) }, ""},
 		field{"backoff", func(v value) { v.backoff(&r.Backoff) }, ""},
@@ -163,8 +163,8 @@ func (v value) restart(r *Restart) {
 	)
 }
 
-// The least wait between two restarts keeps a crash loop from taking the whole machine; the most that a backoff may grow
-// by is where every start fits into two steps.
+// The least wait between two restarts keeps a crash loop from taking the whole machine. A factor beyond the greatest one is
+// a slip of the pen: it would reach any max in the second step.
 const (
 	leastBackoff = time.Millisecond
 	mostFactor   = 1000

@@ -50,14 +50,16 @@ func (d *Dir) Path() string { return d.path }
 //
 // A file that cannot be read or parsed is among Files, with its errors: it was not removed.
 func (d *Dir) Scan() (Scan, error) {
-	root, err := os.OpenRoot(d.path) // O_DIRECTORY: never waits for a FIFO of that name
+	// os.OpenRoot opens whatever it is given, and would wait for ever for the writer of a FIFO. The dot asks for a
+	// directory.
+	root, err := os.OpenRoot(d.path + "/.")
 	if err != nil {
-		return Scan{}, fmt.Errorf("manifests directory: %w", err)
+		return Scan{}, fmt.Errorf("manifests directory %s: %w", d.path, cause(err))
 	}
 	defer root.Close()
 	dir, err := root.Open(".")
 	if err != nil {
-		return Scan{}, fmt.Errorf("manifests directory: %w", err)
+		return Scan{}, fmt.Errorf("manifests directory %s: %w", d.path, cause(err))
 	}
 	defer dir.Close()
 	identity, err := trusted(dir)
@@ -66,7 +68,7 @@ func (d *Dir) Scan() (Scan, error) {
 	}
 	entries, err := dir.ReadDir(-1)
 	if err != nil {
-		return Scan{}, fmt.Errorf("manifests directory: %w", err)
+		return Scan{}, fmt.Errorf("manifests directory %s: %w", d.path, cause(err))
 	}
 	d.saw(identity)
 	scan := Scan{Identity: identity, Files: make(map[string]File, len(entries))}

@@ -6,8 +6,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/store"
 	"reconciler.dev/reconciler/pkg/subreaper"
@@ -95,7 +93,7 @@ func (v *view) exit() (*store.Exit, store.End) {
 		e.ExitCode, e.Signal = nil, new(int(sig))
 		e.CoreDumped = seen.Status.CoreDump()
 		e.OOMKilled = v.o.OOM && sig == syscall.SIGKILL
-		e.Reason, e.Message = "Signaled", fmt.Sprintf("ended by %s, which was not sent by the reconciler", unix.SignalName(sig))
+		e.Reason, e.Message = "Signaled", fmt.Sprintf("ended by %s, which was not sent by the reconciler", desired.SignalName(sig))
 	} else {
 		e.ExitCode, e.Signal = new(seen.Status.ExitStatus()), new(0)
 		e.Reason, e.Message = "Error", fmt.Sprintf("exited with code %d", *e.ExitCode)
@@ -126,7 +124,7 @@ func exitWord(e *store.Exit) string {
 	case e.ExitCode != nil:
 		return fmt.Sprint(*e.ExitCode)
 	case e.Signal != nil:
-		return unix.SignalName(syscall.Signal(*e.Signal))
+		return desired.SignalName(syscall.Signal(*e.Signal))
 	}
 	return "unknown"
 }

@@ -138,7 +138,8 @@ func (in *intake) desire(c claim, load func(dir string) ([]byte, error)) {
 	if was != nil {
 		d.Generation, d.Config, d.InputHash, d.Private = was.Generation, was.Config, was.InputHash, was.Private
 	}
-	if err := fill(&d, load); err != nil {
+	notices, err := fill(&d, load)
+	if err != nil {
 		if was != nil && was.Config != nil && was.Container.Spec.Bundle != d.Container.Spec.Bundle {
 			d = *was // a new bundle that cannot be used leaves the last good one in force
 		}
@@ -151,6 +152,9 @@ func (in *intake) desire(c claim, load func(dir string) ([]byte, error)) {
 		return
 	}
 	in.change.Desired = append(in.change.Desired, d)
+	for _, notice := range notices {
+		in.event(store.Warning, "BundleNotice", c.container.Name, notice)
+	}
 	switch {
 	case d.Problem != "" && (was == nil || was.Problem != d.Problem):
 		in.event(store.Warning, "BundleInvalid", c.container.Name, d.Problem)
@@ -162,21 +166,21 @@ func (in *intake) desire(c claim, load func(dir string) ([]byte, error)) {
 }
 
 // fill completes d by its bundle's config.json. On an error d keeps the config.json that it had.
-func fill(d *store.Desired, load func(dir string) ([]byte, error)) error {
+func fill(d *store.Desired, load func(dir string) ([]byte, error)) (notices []string, err error) {
 	config, err := load(d.Container.Spec.Bundle)
 	var facts bundle.Facts
 	if err == nil {
-		facts, err = bundle.Inspect(config)
+		facts, notices, err = CheckBundle(d.Container, config)
 	}
 	if err == nil {
 		d.Config, d.Private = config, facts.PIDNamespace == bundle.Private && !facts.Hooks
 	}
 	if d.Config == nil {
-		return err
+		return nil, err
 	}
 	hash, hashErr := desired.Hash(d.Container, d.Config)
 	d.InputHash = hash
-	return errors.Join(err, hashErr)
+	return notices, errors.Join(err, hashErr)
 }
 
 // remove takes back every name of this source whose file no longer says it.

@@ -14,6 +14,7 @@ import (
 
 	"reconciler.dev/reconciler/pkg/bundle"
 	"reconciler.dev/reconciler/pkg/cgroup"
+	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
 	"reconciler.dev/reconciler/pkg/runc"
 	"reconciler.dev/reconciler/pkg/store"
@@ -67,8 +68,8 @@ func (n *Node) Launch(ctx context.Context, d *store.Desired, attempt *store.Atte
 
 // prepare writes the derived bundle and returns the command that creates the instance from it.
 func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command, error) {
-	id, spec := attempt.Instance, d.Container.Spec
-	source, err := filepath.EvalSymlinks(spec.Bundle) // runc refuses a root file system below a symlink
+	id := attempt.Instance
+	source, err := filepath.EvalSymlinks(d.Container.Spec.Bundle) // runc refuses a root file system below a symlink
 	if err != nil {
 		return nil, err
 	}
@@ -78,17 +79,12 @@ func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command,
 			return nil, errors.Join(err, fmt.Errorf("cgroup %s must be empty and holds processes %v", n.Cgroups.Path(id), pids))
 		}
 	}
-	derived, _, err := bundle.Derive(d.Config, bundle.Params{
-		Bundle: source, Instance: id, Name: d.Container.Name, CgroupPath: n.Cgroups.Path(id),
-		Process: bundle.Process{Args: spec.Process.Args, Env: spec.Process.Env, Cwd: spec.Process.Cwd, Terminal: spec.Process.Terminal},
+	derived, facts, _, err := derive(d.Container, d.Config, bundle.Params{
+		Bundle: source, Instance: id, CgroupPath: n.Cgroups.Path(id),
 		Annotations: map[string]string{
 			bundle.AnnotationGeneration: strconv.FormatInt(d.Generation, 10), bundle.AnnotationSpecHash: attempt.SpecHash,
 		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	facts, err := bundle.Inspect(derived)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +123,11 @@ func (n *Node) Start(ctx context.Context, instance string) error {
 
 // Signal sends by a pidfd that was verified against p's start time.
 func (n *Node) Signal(p subreaper.Process, signal string) error {
-	err := p.Signal(unix.SignalNum(signal))
+	number, err := desired.ParseSignal(signal)
+	if err != nil {
+		return err
+	}
+	err = p.Signal(number)
 	if errors.Is(err, subreaper.ErrGone) {
 		return nil
 	}

@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Container is a container id and the runtime to ask about it; that there is such a container is not implied. It is safe
@@ -76,7 +79,11 @@ func (c *Container) Delete(ctx context.Context, o DeleteOptions) error {
 	if o.Force {
 		args = []string{"--force", c.id}
 	}
-	if _, err := c.r.call(ctx, "delete", c.id, args...); err != nil {
+	_, err := c.r.call(ctx, "delete", c.id, args...)
+	if (err == nil || errors.Is(err, ErrNotExist)) && c.r.has(c.id) && c.r.detachBinary(c.id) {
+		_, err = c.r.call(ctx, "delete", c.id, args...)
+	}
+	if err != nil {
 		return err
 	}
 	if c.r.has(c.id) {
@@ -153,4 +160,18 @@ func (c *Container) Processes(ctx context.Context) ([]ProcessInfo, error) {
 
 func (c *Container) noEffect(verb, what string) error {
 	return c.r.command(verb, c.id, "").error(what, ErrNoEffect)
+}
+
+// detachBinary undoes a mount that keeps the container's directory from being removed: runc 1.1.5 binds its own binary
+// to a file runc.XXXXXX there for a moment of create, and leaves it when killed in that moment.
+func (r *Runtime) detachBinary(id string) (detached bool) {
+	dir := filepath.Join(r.root, id)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "runc.") &&
+			unix.Unmount(filepath.Join(dir, e.Name()), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil {
+			detached = true
+		}
+	}
+	return detached
 }

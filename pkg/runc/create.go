@@ -17,9 +17,9 @@ import (
 //
 // The id must be this caller's own: two who create one id at the same time may delete each other's container. One that is
 // there already is ErrExist and left alone. After any other failure nothing is left that Create made, or the error says
-// what: a container half made is deleted, its init reaped, files and cgroups removed. The latter need an absolute
-// cgroupsPath in the bundle, and one that no other container uses: runc 1.1.5 and crun join a cgroup that is not empty,
-// and crun's delete kills everybody in it.
+// what: a container half made is deleted, its init reaped, files removed, and cgroups that were not there before emptied
+// and removed. The last needs an absolute cgroupsPath in the bundle, and one that no other container uses: runc 1.1.5
+// and crun join a cgroup that is not empty, and crun's delete kills everybody in it.
 func (r *Runtime) Create(ctx context.Context, id, bundle string, o CreateOptions) (*Container, error) {
 	c, err := r.Container(id)
 	if err != nil {

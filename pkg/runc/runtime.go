@@ -50,7 +50,11 @@ func New(c Config) (*Runtime, error) {
 	for _, d := range []struct {
 		what, path string
 		to         *string
-	}{{"runtime root", c.Root, &r.root}, {"runtime log directory", c.LogDir, &r.logDir}, {"runtime state directory", c.StateDir, &r.stateDir}} {
+	}{
+		{"runtime root", c.Root, &r.root},
+		{"runtime log directory", c.LogDir, &r.logDir},
+		{"runtime state directory", c.StateDir, &r.stateDir},
+	} {
 		if err := absolute(d.what, d.path); err != nil {
 			return nil, err
 		}

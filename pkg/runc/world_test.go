@@ -59,28 +59,34 @@ func nothingLeft(t *testing.T, r *Runtime, parent string) {
 func reapOrphans(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(long); ; time.Sleep(time.Millisecond) {
-		lists, err := filepath.Glob("/proc/self/task/*/children")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var children []string
-		for _, list := range lists {
-			b, _ := os.ReadFile(list)
-			children = append(children, strings.Fields(string(b))...)
-		}
-		if len(children) == 0 {
+		left := children(t)
+		if len(left) == 0 {
 			return
 		}
-		for _, text := range children {
+		for _, text := range left {
 			if pid, err := strconv.Atoi(text); err == nil {
 				unix.Wait4(pid, nil, unix.WNOHANG, nil)
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("children left: %q", children)
+			t.Errorf("children left: %q", left)
 			return
 		}
 	}
+}
+
+// children returns the pids of this process's children, zombies included.
+func children(t *testing.T) (pids []string) {
+	t.Helper()
+	lists, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range lists {
+		b, _ := os.ReadFile(list)
+		pids = append(pids, strings.Fields(string(b))...)
+	}
+	return pids
 }
 
 // bundle makes a bundle for the id; args are a shell's.

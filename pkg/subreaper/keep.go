@@ -108,7 +108,7 @@ func (c *Client) start() error {
 // guardEnv keeps the Go runtime of guard and reaper small, and takes effect only at a start: it makes an allocator a
 // processor, on a large machine more than all the rest, and where transparent huge pages are "always" its heap would
 // take 2 MiB at the first touch. No PATH: the pair runs absolute paths only, with the environment of the launch.
-var guardEnv = []string{"GOMAXPROCS=1", "GODEBUG=disablethp=1"}
+var guardEnv = []string{"GOMAXPROCS=1", "GODEBUG=disablethp=1,asyncpreemptoff=1"}
 
 func (c *Client) guardArgs() []string {
 	const lockFD = "3" // the first of ProcAttr.Files behind stderr

@@ -34,8 +34,11 @@ type controller struct {
 	err   error         // of the wait
 }
 
-// ErrEnded says that the controller has ended by itself: waiting is in vain.
-var ErrEnded = errors.New("the controller has ended by itself")
+// What is not the machine's or the caller's fault, but a promise broken.
+var (
+	ErrEnded   = errors.New("the controller has ended by itself")
+	ErrNotSeen = errors.New("not seen in time")
+)
 
 // New makes a scratch root for the programs in the directory bin.
 func New(bin string) (*World, error) {
@@ -178,10 +181,10 @@ func run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// Until tries again every few milliseconds until try succeeds, or says ErrEnded; what names the hope in the error.
+// Until tries again every few milliseconds until try succeeds or says ErrEnded; after limit it is ErrNotSeen. What
+// names the hope in the error.
 func Until(ctx context.Context, limit time.Duration, what string, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	end := time.After(limit)
 	for {
 		err := try()
 		if err == nil || errors.Is(err, ErrEnded) {
@@ -189,7 +192,9 @@ func Until(ctx context.Context, limit time.Duration, what string, try func() err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not seen in time: %s: %w", what, err)
+			return ctx.Err()
+		case <-end:
+			return fmt.Errorf("%w: %s: %w", ErrNotSeen, what, err)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -26,6 +26,7 @@ func (r *routine) loop() error {
 		if err != nil {
 			return err
 		}
+		r.untidy += min(n, 1)
 		for _, e := range events[:n] {
 			r.note(int(e.Fd), e.Events)
 		}
@@ -110,24 +111,42 @@ func (r *routine) note(fd int, events uint32) {
 
 // wait blocks until something happens or is due.
 func (r *routine) wait(events []unix.EpollEvent) (int, error) {
-	if n, err := r.epollWait(events, 0); n > 0 || err != nil {
-		return n, err
+	if r.untidy == 0 {
+		return r.epollWait(events, r.timeout())
 	}
-	r.wakes++
-	// Go gives memory back late, and a memory limit made a collector of this size thrash. Giving it back costs some
-	// 0.3 ms, so not between the fork and the reply of a launch, or at least seldom.
-	if len(r.launches) == 0 || r.wakes%5 == 0 {
+	const (
+		calm = 20 * time.Millisecond // a death and the launch that answers it are closer together than this
+		most = 8                     // wake-ups of a busy time
+	)
+	n, err := 0, error(nil)
+	if r.untidy < most {
+		n, err = r.epollWait(events, min(r.timeout(), calm))
+	}
+	if n == 0 && err == nil {
+		// Go gives memory back late, and a memory limit made a collector of this size thrash. It takes a millisecond or
+		// two on a busy machine, so not while somebody waits for a launch.
 		debug.FreeOSMemory()
+		r.untidy = 0
 	}
-	timeout := -1
-	if at := r.nextWake(); at != 0 {
-		timeout = int(max(0, at-now())/time.Millisecond) + 1 // rounded up, else it spins for the last part
-	}
-	return r.epollWait(events, timeout)
+	return n, err
 }
 
-func (r *routine) epollWait(events []unix.EpollEvent, timeout int) (int, error) {
-	n, err := unix.EpollWait(r.epoll, events, timeout)
+// timeout is how long nothing is due by itself.
+func (r *routine) timeout() time.Duration {
+	if at := r.nextWake(); at != 0 {
+		return max(0, at-now())
+	}
+	return forever
+}
+
+const forever = time.Duration(1<<63 - 1)
+
+func (r *routine) epollWait(events []unix.EpollEvent, timeout time.Duration) (int, error) {
+	ms := -1
+	if timeout < forever {
+		ms = int((timeout + time.Millisecond - 1) / time.Millisecond) // rounded up, else it spins for the last part
+	}
+	n, err := unix.EpollWait(r.epoll, events, ms)
 	if errors.Is(err, unix.EINTR) {
 		return 0, nil
 	}

@@ -37,8 +37,8 @@ type routine struct {
 	childrenDue, scanDue, heirDue, acceptDue bool
 	upgradeDue, guardDied, ending            bool
 
-	lookAt time.Duration // when everything is due again; 0 for never
-	wakes  int
+	lookAt time.Duration   // when everything is due again; 0 for never
+	untidy int             // wake-ups since memory was given back
 	null   int             // /dev/null
 	build  string          // of this image
 	logged map[string]bool // complaints already made about one object
@@ -75,7 +75,7 @@ func newRoutine(a args) (*routine, error) {
 		args: a, pid: os.Getpid(), guardFD: -1, reaperFD: -1, inotify: -1,
 		watches: map[string]*watch{}, byFD: map[int]*watch{}, launches: map[string]*launch{}, conns: map[int]*conn{},
 		childrenDue: true, scanDue: true, heirDue: true, acceptDue: true,
-		logged: map[string]bool{},
+		logged: map[string]bool{}, untidy: 1,
 	}
 	// For ps and pgrep: after an execve of /proc/self/exe it would be "exe".
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(a.program)), 0)
@@ -122,8 +122,13 @@ func (r *routine) complain(object, format string, v ...any) {
 	}
 }
 
+// line is what log writes from; only the main thread logs.
+var line [1 << 10]byte
+
 // log writes one line to stderr, which is subreaper.log.
 func (r *routine) log(format string, v ...any) {
-	stamp := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-	_, _ = fmt.Fprintf(os.Stderr, "%s %s[%d] %s\n", stamp, r.role, r.pid, fmt.Sprintf(format, v...))
+	b := time.Now().UTC().AppendFormat(line[:0], "2006-01-02T15:04:05.000Z")
+	b = fmt.Appendf(b, " %s[%d] ", r.role, r.pid)
+	b = fmt.Appendf(b, format, v...)
+	_, _ = os.Stderr.Write(append(b, '\n'))
 }
