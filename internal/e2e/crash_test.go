@@ -31,6 +31,19 @@ func (w *world) oneEach(name string, starts int) []api.Exit {
 	return exits
 }
 
+// killAtOnce kills processes that would heal each other if they were killed one after the other.
+func (w *world) killAtOnce(pids ...int) {
+	w.t.Helper()
+	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, pid := range pids {
+			signalPID(w.t, pid, sig)
+		}
+	}
+	for _, pid := range pids {
+		w.until("it is dead", func() bool { return !alive(pid) })
+	}
+}
+
 // TestControllerKilledBetweenTwoEffects kills the controller at each point of a launch where an effect has been begun and
 // its outcome is not on record, lets the effect finish late, and looks for a twin, a second start or a lost exit.
 func TestControllerKilledBetweenTwoEffects(t *testing.T) {
@@ -90,17 +103,16 @@ func TestBothKilledBetweenCreateAndStart(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	guard, reaper := w.pair()
-	w.shut("start.before")
+	w.shut("create.after")
 	w.manifest("web", w.bundle("echo start >>/out/web; sleep 0.2; exit 7", runctest.BundleOptions{}), "  restart: {policy: Never}\n")
-	w.reached("start.before")
+	w.reached("create.after")
 	w.kill()
-	for _, pid := range []int{reaper, guard} {
-		signalPID(t, pid, syscall.SIGSTOP)
-	}
-	for _, pid := range []int{reaper, guard} {
-		signalPID(t, pid, syscall.SIGKILL)
-	}
-	w.open("start.before")
+	w.open("create.after")
+	w.until("the launch is committed", func() bool {
+		_, err := os.Stat(filepath.Join(w.root, "run/instances/web.1.json"))
+		return err == nil
+	})
+	w.killAtOnce(guard, reaper)
 	w.start()
 	w.phase("web", "Failed")
 	w.settled()
@@ -164,15 +176,7 @@ func TestPairKilledExitStillTold(t *testing.T) {
 			w.manifest("job", w.bundle("until [ -e /out/go ]; do usleep 10000; done; exit 42", runctest.BundleOptions{}), "  restart: {policy: Never}\n")
 			w.running("job", 0)
 			kill := map[string][]int{"reaper": {reaper}, "guard": {guard}, "both": {guard, reaper}}[who]
-			for _, pid := range kill {
-				signalPID(t, pid, syscall.SIGSTOP) // or the other would heal the pair in between
-			}
-			for _, pid := range kill {
-				signalPID(t, pid, syscall.SIGKILL)
-			}
-			for _, pid := range kill {
-				w.until("it is dead", func() bool { return !alive(pid) })
-			}
+			w.killAtOnce(kill...)
 			now, _ := w.pair()
 			if who == "guard" && now != reaper {
 				t.Errorf("the guard is %d, not the old reaper %d", now, reaper)
@@ -274,13 +278,17 @@ func TestStrangersAreNoAbsence(t *testing.T) {
 	pid := w.running("web", first)
 	w.kill()
 	w.must(os.Remove(filepath.Join(w.root, "state/reconciler.db")))
-	w.write(filepath.Join(w.gates, "list.fails"), "")
+	for _, verb := range []string{"list", "state"} {
+		w.write(filepath.Join(w.gates, verb+".fails"), "")
+	}
 	w.start()
 	w.phase("web", "Unknown")
 	if n := len(w.lines("web")); n != 2 || !alive(pid) {
 		t.Errorf("%d starts, the first one alive: %v", n, alive(pid))
 	}
-	w.must(os.Remove(filepath.Join(w.gates, "list.fails")))
+	for _, verb := range []string{"list", "state"} {
+		w.must(os.Remove(filepath.Join(w.gates, verb+".fails")))
+	}
 	w.running("web", pid)
 	if alive(pid) {
 		t.Error("two live instances")

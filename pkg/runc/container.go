@@ -80,7 +80,7 @@ func (c *Container) Delete(ctx context.Context, o DeleteOptions) error {
 		args = []string{"--force", c.id}
 	}
 	_, err := c.r.call(ctx, "delete", c.id, args...)
-	if (err == nil || errors.Is(err, ErrNotExist)) && c.r.has(c.id) && c.r.detachBinary(c.id) {
+	if !errors.Is(err, ErrNotStopped) && c.r.has(c.id) && c.r.detachBinary(c.id) {
 		_, err = c.r.call(ctx, "delete", c.id, args...)
 	}
 	if err != nil {

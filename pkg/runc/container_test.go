@@ -179,7 +179,7 @@ func TestDeleteDetachesTheRuntimesBinary(t *testing.T) {
 		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(file, nil, 0o600), unix.Mount(w.path, file, "", unix.MS_BIND, "")); err != nil {
 			t.Fatal(err)
 		}
-		// Unforced, the runtime says that there is no such container, having removed what there was of it.
+		// Unforced, runc says that there is no such container, having removed what there was of it.
 		err := container(t, w.Runtime, "a").Delete(t.Context(), DeleteOptions{Force: force})
 		if err != nil && (force || !errors.Is(err, ErrNotExist)) {
 			t.Errorf("force %v: %v", force, err)

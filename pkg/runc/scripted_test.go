@@ -54,7 +54,7 @@ func container(t *testing.T, r *Runtime, id string) *Container {
 func plainBundle(t *testing.T) string {
 	t.Helper()
 	bundle := t.TempDir()
-	config := `{"root":{"path":"rootfs"},"process":{"args":["x"],"cwd":"/work"}}`
+	config := `{"root":{"path":"rootfs"},"process":{"args":["x"],"cwd":"/made"}}`
 	if err := errors.Join(os.Mkdir(filepath.Join(bundle, "rootfs"), 0o755),
 		os.WriteFile(filepath.Join(bundle, "config.json"), []byte(config), 0o600)); err != nil {
 		t.Fatal(err)

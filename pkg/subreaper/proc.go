@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -161,22 +162,13 @@ func IsRole(pid int, run RunDir) bool {
 	return i > 0 && i+1 < len(args) && filepath.Clean(args[i+1]) == filepath.Clean(string(run))
 }
 
-// IsReaperOf reports whether pid is a living reaper of this run directory that was started below guard.
-func IsReaperOf(pid int, run RunDir, guard int) bool {
-	args, ok := roleArgs(pid)
-	if !ok || args[1] != RoleReaper || !IsRole(pid, run) {
-		return false
-	}
-	i := slices.Index(args, "--guard")
-	return i > 0 && i+1 < len(args) && args[i+1] == strconv.Itoa(guard)
-}
-
 // roleArgs returns the command line of a living process that has one of at least two words.
 func roleArgs(pid int) ([]string, bool) {
-	// While the kernel sets up a new image the command line is empty for some microseconds, so a few looks are owed to
-	// a process that lives. One that was forked and has not called execve shows its parent's, which is not its own.
+	// While the kernel sets up a new image the command line is empty, for longer on a busy machine, so some looks are
+	// owed to a process that lives. One that was forked and has not called execve shows its parent's, not its own.
+	const looks = 100
 	var buf [4096]byte // more than the part of a role's command line that is looked at
-	for range 50 {
+	for range looks {
 		s, err := ReadStat(pid)
 		if err != nil || s.State == 'Z' || s.State == 'X' || s.forked {
 			return nil, false
@@ -189,6 +181,7 @@ func roleArgs(pid int) ([]string, bool) {
 			args := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 			return args, len(args) > 1
 		}
+		time.Sleep(time.Millisecond)
 	}
 	return nil, false
 }

@@ -18,10 +18,11 @@ type args struct {
 	role     string
 	run      subreaper.RunDir
 	state    string
-	guard    int // the reaper's parent
+	guard    int // reaper: its parent
 	lock     int
 	listener int
-	upgraded bool           // the guard has replaced itself and passes that on to its reaper
+	reaper   int            // guard: the reaper that it started before it replaced itself; 0 if there is none
+	upgraded bool           // guard: it has replaced itself and passes that on to its reaper
 	held     map[string]int // instance id -> pidfd of a process that is not my child
 }
 
@@ -58,6 +59,8 @@ func (a *args) set(name, value string) (err error) {
 		a.state = filepath.Clean(value)
 	case "--guard":
 		a.guard, err = strconv.Atoi(value)
+	case "--reaper":
+		a.reaper, err = strconv.Atoi(value)
 	case "--lock":
 		a.lock, err = strconv.Atoi(value)
 	case "--listener":
@@ -87,8 +90,8 @@ func (a *args) argv() []string {
 		v = append(v, "--guard", strconv.Itoa(a.guard))
 	}
 	v = append(v, "--lock", strconv.Itoa(a.lock), "--listener", strconv.Itoa(a.listener))
-	if a.upgraded {
-		v = append(v, "--upgraded", "true")
+	if a.role == subreaper.RoleGuard && a.reaper != 0 {
+		v = append(v, "--reaper", strconv.Itoa(a.reaper), "--upgraded", strconv.FormatBool(a.upgraded))
 	}
 	if len(a.held) == 0 {
 		return v

@@ -85,8 +85,9 @@ func checkLaunch(q subreaper.Launch) error {
 	if !subreaper.ValidID(q.ID) {
 		return fmt.Errorf("instance id %q is not valid", q.ID)
 	}
-	if len(q.Args) == 0 || q.Timeout <= 0 {
-		return fmt.Errorf("launch %s needs a command and a time limit", q.ID)
+	const longest = time.Hour // an upgrade waits for launches in flight
+	if len(q.Args) == 0 || q.Timeout <= 0 || q.Timeout > longest {
+		return fmt.Errorf("launch %s needs a command and a time limit of at most %v", q.ID, longest)
 	}
 	for _, path := range []string{q.Args[0], q.Dir, q.PIDFile, q.Stdout, q.Stderr} {
 		if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {

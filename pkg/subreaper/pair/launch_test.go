@@ -124,6 +124,7 @@ func TestLaunchFailures(t *testing.T) {
 		"dir-out.1":    {func(q *subreaper.Launch) { q.Stdout = w.dir }, 0, "is a directory"},
 		"relative.1":   {func(q *subreaper.Launch) { q.Stdout = "log" }, 0, "not an absolute path"},
 		"no-limit.1":   {func(q *subreaper.Launch) { q.Timeout = 0 }, 0, "time limit"},
+		"too-long.1":   {func(q *subreaper.Launch) { q.Timeout = 1 << 62 }, 0, "time limit"},
 		"no-command.1": {func(q *subreaper.Launch) { q.Args = nil }, 0, "command"},
 		"escape.1":     {func(q *subreaper.Launch) { q.ID = "../escape" }, 0, "not valid"},
 	} {
@@ -194,7 +195,7 @@ func TestOutputIsAppendedToPrivateLogs(t *testing.T) {
 	b, err := os.ReadFile(w.logFile("both"))
 	w.must(err)
 	fds := regexp.MustCompile(`/proc/\d+/fd/`).ReplaceAllString(string(b), "")
-	once := "0077\nout\nerr\n/dev/null\n0 1 2 3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+	once := "0022\nout\nerr\n/dev/null\n0 1 2 3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
 	if fds != once+once {
 		t.Errorf("log:\n%q, want twice\n%q", fds, once)
 	}

@@ -57,14 +57,16 @@ func TestKillGuard(t *testing.T) {
 	w.endMany("b", 3)
 }
 
-// watchRoles fails the test if a second guard is ever seen, or the lock is ever free, until stop is called.
+// watchRoles fails the test if two guards or two reapers are ever seen, or the lock is ever free, until stop is called.
 func (w *world) watchRoles() (stop func()) {
 	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
-			if guards := w.roles(subreaper.RoleGuard); len(guards) > 1 {
-				w.Errorf("two guards: %v", guards)
+			for _, role := range []string{subreaper.RoleGuard, subreaper.RoleReaper} {
+				if twins := w.twins(role); twins != nil {
+					w.Errorf("two of role %s: %v", role, twins)
+				}
 			}
 			if w.lockFree() {
 				w.Error("the lock was free")
@@ -77,6 +79,21 @@ func (w *world) watchRoles() (stop func()) {
 		}
 	}()
 	return func() { close(over); <-done }
+}
+
+// twins returns more than one process of a role, all of them alive in it at one moment: the first of a listing may have
+// died or changed its role before the last was looked at.
+func (w *world) twins(role string) []int {
+	pids := w.roles(role)
+	if len(pids) < 2 {
+		return nil
+	}
+	for _, pid := range pids {
+		if !subreaper.IsRole(pid, w.run) || roleOf(pid) != role {
+			return nil
+		}
+	}
+	return pids
 }
 
 func (w *world) lockFree() bool {

@@ -29,19 +29,27 @@ func (r *routine) takeRole() error {
 		return err
 	}
 	if r.role == subreaper.RoleGuard {
-		r.findReaper()
 		r.log("guard of %s", r.run)
+		r.keepReaper()
 		return nil
 	}
-	// The pidfd first, the parent after: a guard that died before has left us to somebody else, and one that dies
-	// later makes the pidfd readable. PDEATHSIG cannot do this: it is of the forking thread, and lost by an execve.
+	return errors.Join(r.watchGuard(), r.pollListener())
+}
+
+// watchGuard opens a pidfd of the guard first and looks at the parent after: a guard that died before has left us to
+// somebody else, and one that dies later makes the pidfd readable. PDEATHSIG cannot do this: it fires when the forking
+// thread ends, and is lost by an execve.
+func (r *routine) watchGuard() error {
 	fd, err := unix.PidfdOpen(r.guard, 0)
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("watch guard %d: %w", r.guard, err) // not to be mistaken for its death: two guards
+	}
 	if err != nil || os.Getppid() != r.guard {
 		r.guardDied = true
 		return nil
 	}
 	r.guardFD = fd
-	return errors.Join(r.poll(fd, unix.EPOLLIN), r.pollListener())
+	return r.poll(fd, unix.EPOLLIN|unix.EPOLLET)
 }
 
 // closeStrays closes what the caller left open by mistake, which containers would inherit, and makes the rest of the
@@ -114,7 +122,7 @@ func (r *routine) reaperStep() (done bool) {
 	if r.guardDied {
 		r.log("guard %d is dead: becoming the guard", r.guard)
 		next := r.args
-		next.role, next.guard, next.upgraded = subreaper.RoleGuard, 0, false
+		next.role, next.reaper, next.upgraded = subreaper.RoleGuard, 0, false
 		r.exec("/proc/self/exe", next) // the file that is known to work, also if its path was replaced
 		return false
 	}
@@ -157,7 +165,7 @@ func (r *routine) guardStep() (done bool) {
 	r.ending = false
 	if r.signals.hangup.Swap(false) {
 		next := r.args
-		next.upgraded = true
+		next.reaper, next.upgraded = r.reaperPID, true
 		r.exec(r.program, next)
 	}
 	if r.reaperPID == 0 {
@@ -166,19 +174,20 @@ func (r *routine) guardStep() (done bool) {
 	return false
 }
 
-// findReaper looks for a reaper among my children: the lock keeps out strangers, not a twin that an earlier image of
-// mine started.
-func (r *routine) findReaper() {
-	for _, pid := range children() {
-		if !subreaper.IsReaperOf(pid, r.run, r.pid) {
-			continue
-		}
-		r.setReaper(pid)
-		if r.upgraded {
-			// Passed on by the new image, once that is known to work, and not by the old one.
-			_ = syscall.Kill(pid, syscall.SIGHUP)
-		}
+// keepReaper takes over the reaper that an image of mine before this one started: the lock keeps out strangers, not a
+// twin of our own. A child that has not been reaped keeps its pid, so the number is proof enough.
+func (r *routine) keepReaper() {
+	if r.reaper == 0 {
 		return
+	}
+	if _, _, err := peek(unix.P_PID, r.reaper); err != nil {
+		r.log("reaper %d is not ours: %v", r.reaper, err)
+		return
+	}
+	r.setReaper(r.reaper)
+	if r.upgraded {
+		// Passed on by the new image, which is known to work by now, and not by the old one.
+		_ = syscall.Kill(r.reaper, syscall.SIGHUP)
 	}
 }
 
@@ -197,7 +206,7 @@ func (r *routine) startReaper() {
 	}
 	const lock, listener = 3, 4 // places in Files
 	next := r.args
-	next.role, next.guard, next.lock, next.listener, next.upgraded, next.held = subreaper.RoleReaper, r.pid, lock, listener, false, nil
+	next.role, next.guard, next.lock, next.listener, next.held = subreaper.RoleReaper, r.pid, lock, listener, nil
 	pid, err := syscall.ForkExec("/proc/self/exe", next.argv(), &syscall.ProcAttr{
 		Dir: "/", Env: os.Environ(),
 		Files: []uintptr{uintptr(r.null), uintptr(r.null), 2, uintptr(r.lock), uintptr(r.listener)},

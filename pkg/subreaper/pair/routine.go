@@ -79,7 +79,7 @@ func newRoutine(a args) (*routine, error) {
 	}
 	// For ps and pgrep: after an execve of /proc/self/exe it would be "exe".
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(a.program)), 0)
-	unix.Umask(0o077)
+	unix.Umask(0o022) // for what a runtime makes in a root filesystem; we ourselves name every mode
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become subreaper: %w", err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"reconciler.dev/reconciler/internal/runctest"
 	"reconciler.dev/reconciler/pkg/subreaper"
+	_ "reconciler.dev/reconciler/pkg/subreaper/pair" // else go test takes a cached result for a changed program
 )
 
 // binary is the real program, built once: what is killed, measured and replaced here is what users run.
