@@ -100,7 +100,7 @@ func (d *daemon) open() (err error) {
 		d.log.Info("the store was damaged and is begun anew", "detail", recovered)
 	}
 	node := &reconcile.Node{
-		Runtime: oci, Pair: d.pair, Cgroups: d.cgroups, Run: run, Bundles: bundles, Logs: d.paths.Logs, Cleaned: d.observer.Forget,
+		Runtime: oci, RuntimeRoot: runtimeRoot, Pair: d.pair, Cgroups: d.cgroups, Run: run, Bundles: bundles, Logs: d.paths.Logs, Cleaned: d.observer.Forget,
 	}
 	executor := &reconcile.Executor{Effects: node, Records: d.db, Log: d.log, Now: time.Now}
 	d.loop = reconcile.NewLoop(reconcile.Config{

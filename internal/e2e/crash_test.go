@@ -278,17 +278,16 @@ func TestStrangersAreNoAbsence(t *testing.T) {
 	pid := w.running("web", first)
 	w.kill()
 	w.must(os.Remove(filepath.Join(w.root, "state/reconciler.db")))
-	for _, verb := range []string{"list", "state"} {
-		w.write(filepath.Join(w.gates, verb+".fails"), "")
-	}
+	// Executable as far as anybody can see, and it cannot be run.
+	w.must(os.Rename(w.runtime, w.runtime+".good"))
+	w.write(w.runtime, "#!/no/such/interpreter\n")
+	w.must(os.Chmod(w.runtime, 0o700))
 	w.start()
 	w.phase("web", "Unknown")
 	if n := len(w.lines("web")); n != 2 || !alive(pid) {
 		t.Errorf("%d starts, the first one alive: %v", n, alive(pid))
 	}
-	for _, verb := range []string{"list", "state"} {
-		w.must(os.Remove(filepath.Join(w.gates, verb+".fails")))
-	}
+	w.must(os.Rename(w.runtime+".good", w.runtime))
 	w.running("web", pid)
 	if alive(pid) {
 		t.Error("two live instances")
@@ -335,4 +334,20 @@ func TestNoSignalToAStranger(t *testing.T) {
 	if err := stranger.Signal(syscall.SIGKILL); err == nil {
 		t.Fatal("signalled, and this test lives by luck: pid " + strconv.Itoa(os.Getpid()))
 	}
+}
+
+// TestDamagedRuntimeState: runc refuses to delete what it cannot read; the container is replaced all the same.
+func TestDamagedRuntimeState(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
+	pid := w.running("web", 0)
+	w.must(os.Truncate(filepath.Join(w.root, "run/runc/web.1/state.json"), 10))
+	signalPID(t, pid, syscall.SIGKILL)
+	w.running("web", pid)
+	w.settled()
+	if _, err := os.Stat(filepath.Join(w.root, "run/runc/web.1")); err == nil {
+		t.Error("its remains are still there")
+	}
+	w.oneEach("web", 1)
 }

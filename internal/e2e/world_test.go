@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,7 +87,6 @@ gate() {
 	while [ -e "%[1]s/$verb.$1" ]; do /bin/busybox usleep 5000; done
 }
 gate before
-[ ! -e "%[1]s/$verb.fails" ] || exit 1
 %[2]s "$@"; status=$?
 gate after
 exit $status
@@ -188,7 +188,9 @@ func (w *world) restart() {
 }
 
 func (w *world) cli(args ...string) (string, error) {
-	cmd := exec.Command(filepath.Join(bin, "reconciler"), args...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "reconciler"), args...)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {

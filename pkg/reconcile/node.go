@@ -23,13 +23,14 @@ import (
 
 // Node carries out effects on this machine: with an OCI runtime, the subreaper pair, pidfds and cgroups.
 type Node struct {
-	Runtime *runc.Runtime
-	Pair    *subreaper.Client
-	Cgroups *cgroup.Parent
-	Run     subreaper.RunDir
-	Bundles string // <run>/bundles: the derived bundle of each instance
-	Logs    string
-	Cleaned func(instance string) // told last, when nothing is left
+	Runtime     *runc.Runtime
+	RuntimeRoot string // the runtime's own directory
+	Pair        *subreaper.Client
+	Cgroups     *cgroup.Parent
+	Run         subreaper.RunDir
+	Bundles     string // <run>/bundles: the derived bundle of each instance
+	Logs        string
+	Cleaned     func(instance string) // told last, when nothing is left
 }
 
 var _ Effects = (*Node)(nil)
@@ -150,7 +151,7 @@ func (n *Node) Clean(ctx context.Context, instance string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Delete(ctx, runc.DeleteOptions{}); err != nil && !errors.Is(err, runc.ErrNotExist) {
+	if err := n.delete(ctx, c); err != nil {
 		return err
 	}
 	if err := n.Cgroups.Remove(instance); err != nil {
@@ -166,6 +167,20 @@ func (n *Node) Clean(ctx context.Context, instance string) error {
 	}
 	n.Cleaned(instance)
 	return nil
+}
+
+// delete has the runtime forget a container of which nothing lives. A state file cut short keeps runc from deleting what
+// it is about, forced or not: then the runtime's directory is removed in its place.
+func (n *Node) delete(ctx context.Context, c *runc.Container) error {
+	err := c.Delete(ctx, runc.DeleteOptions{})
+	if err == nil || errors.Is(err, runc.ErrNotExist) {
+		return nil
+	}
+	_, stateErr := c.State(ctx)
+	if answer, ok := errors.AsType[*runc.Error](stateErr); !ok || answer.ExitStatus == (runc.ExitStatus{}) {
+		return err // it is no damaged state, or the runtime does not answer at all
+	}
+	return os.RemoveAll(filepath.Join(n.RuntimeRoot, c.ID()))
 }
 
 // awaitReaped waits until the instance's init, if its launch committed, is reaped.
