@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,8 +41,10 @@ type daemon struct {
 	loop     *reconcile.Loop
 	server   *api.Server
 
-	orphans []string // as last told
-	down    chan struct{}
+	orphans []string      // as last told
+	down    chan struct{} // asks the actor of that name
+	changed chan struct{} // asks for a scan of the manifests
+	accept  atomic.Bool   // the next scan takes whatever directory is there
 }
 
 // runDaemon runs the controller until ctx ends, it is told to go down, or an actor fails.
@@ -57,7 +60,7 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 	defer func() { _ = lock.Close() }()
 	log, flush := newLogger(stderr)
 	defer flush()
-	d := &daemon{paths: paths, options: o, log: log, down: make(chan struct{}, 1)}
+	d := &daemon{paths: paths, options: o, log: log, down: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 	if err := d.open(); err != nil {
 		return err
 	}
@@ -112,10 +115,11 @@ func (d *daemon) open() (err error) {
 			DB: d.db, LogDir: d.paths.Logs,
 			Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
 		},
-		Wake:  func(name string) { d.loop.Wake(name) },
-		Steps: d.loop.Steps,
-		End:   d.goDown,
-		Build: api.Build(),
+		Wake:    func(name string) { d.loop.Wake(name) },
+		Steps:   d.loop.Steps,
+		End:     d.goDown,
+		Confirm: func() { d.accept.Store(true); d.rescan() },
+		Build:   api.Build(),
 	}, d.log)
 	return nil
 }

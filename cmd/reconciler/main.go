@@ -89,6 +89,7 @@ Exit status: 0 done; 1 failed, refused, invalid or not found; 2 wrong usage; 130
 		newEventsCommand(),
 		newLogsCommand(),
 		newPlanCommand(),
+		newSourcesCommand(),
 		newValidateCommand(),
 		newStopCommand(),
 		newStartCommand(),

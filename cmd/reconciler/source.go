@@ -17,17 +17,10 @@ import (
 // followSource keeps what is desired as the manifests directory says it. Any event means "list again"; so does the
 // resync, since events can be lost.
 func (d *daemon) followSource(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	notify := func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	watching := make(chan error, 1)
-	wg.Go(func() { watching <- d.dir.Watch(ctx, notify) })
+	wg.Go(func() { watching <- d.dir.Watch(ctx, d.rescan) })
 	resync := time.NewTicker(d.options.Resync)
 	defer resync.Stop()
 	for {
@@ -40,9 +33,16 @@ func (d *daemon) followSource(ctx context.Context) error {
 		case err := <-watching:
 			d.log.Error(err, "the manifests directory cannot be watched; it is read at each resync")
 			watching = nil
-		case <-changed:
+		case <-d.changed:
 		case <-resync.C:
 		}
+	}
+}
+
+func (d *daemon) rescan() {
+	select {
+	case d.changed <- struct{}{}:
+	default: // one is due
 	}
 }
 
@@ -58,6 +58,9 @@ func (d *daemon) intake(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if d.accept.Swap(false) {
+		src.Identity = ""
 	}
 	known := []*store.Desired{}
 	for one, err := range d.db.AllDesired() {

@@ -9,7 +9,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -80,8 +82,20 @@ func (t *totals) add(e event, output map[string][]string, out io.Writer) {
 			t.addTest(e, output[key], out)
 		} else {
 			t.addPackage(e, output[key], out)
+			unfinished(e, output, out)
 		}
 		delete(output, key)
+	}
+}
+
+// unfinished shows the tests that had no end when their package had: a time limit or a crash struck in one of them, and
+// the panic is in its output.
+func unfinished(pkg event, output map[string][]string, out io.Writer) {
+	for _, key := range slices.Sorted(maps.Keys(output)) {
+		if of, test, _ := strings.Cut(key, " "); of == pkg.Package && test != "" {
+			fmt.Fprintf(out, "--- UNFINISHED %s\n%s", key, strings.Join(output[key], ""))
+			delete(output, key)
+		}
 	}
 }
 

@@ -41,6 +41,16 @@ func TestSummarize(t *testing.T) {
 			[]string{"x.go:1:1: nonsense", "FAIL p", "0 passed, 1 failed, 0 skipped"},
 		},
 		{
+			"a test that never ended is shown with the package that it broke",
+			`{"Action":"output","Package":"p","Test":"TestA","Output":"panic: test timed out\n"}
+{"Action":"output","Package":"q","Test":"TestB","Output":"of another package\n"}
+{"Action":"fail","Package":"p","Elapsed":0}
+{"Action":"pass","Package":"q","Test":"TestB"}
+`,
+			totals{passed: 1, broken: 1},
+			[]string{"--- UNFINISHED p TestA\npanic: test timed out", "1 passed, 1 failed, 0 skipped"},
+		},
+		{
 			"what is no JSON is passed on; a package without tests counts for nothing",
 			"go: cannot find main module\n" + `{"Action":"skip","Package":"p"}`,
 			totals{},

@@ -107,6 +107,12 @@ func (c *Client) Stop(ctx context.Context, name string) error { return c.verb(ct
 // Start: see Stop.
 func (c *Client) Start(ctx context.Context, name string) error { return c.verb(ctx, name, "start") }
 
+// ConfirmSources: see Backend.
+func (c *Client) ConfirmSources(ctx context.Context) error {
+	_, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/sources/confirm")
+	return err
+}
+
 // Restart: see Stop.
 func (c *Client) Restart(ctx context.Context, name string) error { return c.verb(ctx, name, "restart") }
 

@@ -20,6 +20,8 @@ type Backend interface {
 	Stop(ctx context.Context, name, by string) error
 	Start(ctx context.Context, name, by string) error
 	Restart(ctx context.Context, name, by string) error
+	// ConfirmSources accepts a directory of manifests that is not the one it was, and what it holds or does not hold.
+	ConfirmSources(ctx context.Context, by string) error
 	// Down stops all containers, then the subreapers, then the daemon. It returns when that is accepted.
 	Down(ctx context.Context) error
 	Version() Version
@@ -31,7 +33,9 @@ type Node struct {
 	Wake  func(name string)                              // look at a container again
 	Steps func(context.Context) (reconcile.Steps, error) // what would be done now
 	End   func(context.Context) error                    // see Backend.Down
-	Build Version
+	// Confirm has the next scan of the manifests accept whatever directory it finds.
+	Confirm func()
+	Build   Version
 }
 
 var _ Backend = (*Node)(nil)
@@ -131,6 +135,16 @@ func (n *Node) Plan(ctx context.Context) ([]PlanLine, error) {
 		}
 	}
 	return lines, nil
+}
+
+// ConfirmSources implements Backend.
+func (n *Node) ConfirmSources(ctx context.Context, by string) error {
+	asked := store.Event{Time: time.Now().UTC(), Type: store.Normal, Reason: "SourceConfirmed", Object: ManifestsSource, Message: "asked for by " + by}
+	if err := n.DB.Commit(ctx, store.Change{Events: []store.Event{asked}}); err != nil {
+		return err
+	}
+	n.Confirm()
+	return nil
 }
 
 // Down implements Backend.

@@ -37,6 +37,7 @@ var routes = []struct {
 	{"POST", "/v1/containers/{name}/restart", rootOnly, verb(Backend.Restart)},
 	{"GET", "/v1/events", readers, listEvents}, // ?after=SEQ&limit=N
 	{"GET", "/v1/sources", readers, listSources},
+	{"POST", "/v1/sources/confirm", rootOnly, confirmSources},
 	{"GET", "/v1/plan", readers, getPlan},
 	{"POST", "/v1/down", rootOnly, down},
 }
@@ -134,6 +135,13 @@ func listSources(b Backend, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return send(w, http.StatusOK, sources)
+}
+
+func confirmSources(b Backend, w http.ResponseWriter, r *http.Request) error {
+	if err := b.ConfirmSources(r.Context(), peerOf(r.Context()).String()); err != nil {
+		return err
+	}
+	return send(w, http.StatusAccepted, struct{}{})
 }
 
 func getPlan(b Backend, w http.ResponseWriter, r *http.Request) error {
