@@ -49,15 +49,18 @@ type daemon struct {
 
 // runDaemon runs the controller until ctx ends, it is told to go down, or an actor fails.
 func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer) error {
-	syscall.Umask(0o077)
+	// Containers' working directories are made by us; what is ours alone has modes of its own.
+	syscall.Umask(0o022)
 	if err := prepare(paths); err != nil {
 		return err
 	}
-	lock, err := lockController(ctx, paths.State)
-	if err != nil {
-		return err
+	for _, dir := range []string{paths.State, paths.Run} { // either one shared is too much
+		lock, err := lockController(ctx, dir)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = lock.Close() }()
 	}
-	defer func() { _ = lock.Close() }()
 	log, flush := newLogger(stderr)
 	defer flush()
 	d := &daemon{paths: paths, options: o, log: log, down: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
@@ -89,7 +92,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.observer, err = observed.New(observed.Config{
-		Looker: observed.Looker{Run: run, Cgroups: d.cgroups}, RuntimeRoot: runtimeRoot, BundlesDir: bundles,
+		Looker: observed.Looker{Run: run, RuntimeRoot: runtimeRoot, Cgroups: d.cgroups}, BundlesDir: bundles, LogsDir: d.paths.Logs,
 		Ask: func(ctx context.Context) ([]string, error) { return listed(ctx, oci) },
 	})
 	if err != nil {
@@ -108,7 +111,7 @@ func (d *daemon) open() (err error) {
 	executor := &reconcile.Executor{Effects: node, Records: d.db, Log: d.log, Now: time.Now}
 	d.loop = reconcile.NewLoop(reconcile.Config{
 		World: world{d.observer, d.tellOrphans}, Wants: d.db, Do: executor.Do, Now: time.Now, Resync: d.options.Resync,
-		Effects: max(4, 2*runtime.NumCPU()), Log: d.log,
+		Calls: max(4, 2*runtime.NumCPU()), Log: d.log,
 	})
 	d.server = api.NewServer(&api.Node{
 		Reader: api.Reader{

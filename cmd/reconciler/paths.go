@@ -26,22 +26,28 @@ type Paths struct {
 // Store is the file of the store.
 func (p Paths) Store() string { return filepath.Join(p.State, "reconciler.db") }
 
-// CgroupParent is the default of --cgroup-parent. Below a root it carries the root's hash, so that two on one machine
-// never share one.
+// CgroupParent is the default of --cgroup-parent. Off the beaten track it carries the hash of the root, or of the run
+// directory, so that two on one machine never share one.
 func (p Paths) CgroupParent() string {
-	if p.Root == "" {
+	place := p.Root
+	switch {
+	case place == "" && p.Run == defaultRun:
 		return "/reconciler"
+	case place == "":
+		place = p.Run
 	}
-	sum := sha256.Sum256([]byte(p.Root))
+	sum := sha256.Sum256([]byte(place))
 	return fmt.Sprintf("/reconciler-%x", sum[:4])
 }
+
+const defaultRun = "/run/reconciler"
 
 // pathFlags are the flags of Paths. Each has an environment variable, RECONCILER_<NAME>.
 var pathFlags = []struct{ name, env, otherwise, below, usage string }{
 	{"root", "RECONCILER_ROOT", "", "", "put everything below this `directory`: DIR/manifests, DIR/state, DIR/run, DIR/logs"},
 	{"manifests", "RECONCILER_MANIFESTS", "/etc/reconciler/manifests", "manifests", "`directory` of the manifests"},
 	{"state", "RECONCILER_STATE", "/var/lib/reconciler", "state", "`directory` of the store and the locks"},
-	{"run", "RECONCILER_RUN", "/run/reconciler", "run", "`directory` of what does not outlive a reboot"},
+	{"run", "RECONCILER_RUN", defaultRun, "run", "`directory` of what does not outlive a reboot"},
 	{"logs", "RECONCILER_LOGS", "/var/log/reconciler", "logs", "`directory` of the containers' output"},
 	{"socket", "RECONCILER_SOCKET", "", "", "`path` of the daemon's socket (RUN/reconciler.sock); only a daemon that answers will do then"},
 }

@@ -55,7 +55,10 @@ func TestPaths(t *testing.T) {
 }
 
 func TestTwoRootsShareNoCgroup(t *testing.T) {
-	if p := (Paths{}).CgroupParent(); p != "/reconciler" {
+	if p := (Paths{Run: "/run/reconciler"}).CgroupParent(); p != "/reconciler" {
+		t.Error(p)
+	}
+	if p := (Paths{Run: "/a"}).CgroupParent(); p != "/reconciler-6a50dc85" {
 		t.Error(p)
 	}
 	// The first 4 bytes of the sum, as printf /a | sha256sum gives them.

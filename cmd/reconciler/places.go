@@ -54,10 +54,10 @@ func prepare(p Paths) error {
 	return nil
 }
 
-// lockController takes the lock that one controller holds on a state directory, for as long as it is open. A holder that
+// lockController takes the lock that one controller holds on a state or run directory, for as long as it is open. A holder that
 // was killed and is not gone yet, since an fsync holds it up, is waited for; any other one is an error at once.
-func lockController(ctx context.Context, state string) (*os.File, error) {
-	path := filepath.Join(state, "controller.lock")
+func lockController(ctx context.Context, dir string) (*os.File, error) {
+	path := filepath.Join(dir, "controller.lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func lockController(ctx context.Context, state string) (*os.File, error) {
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			err = fmt.Errorf("lock %s: %w", path, err)
 		case !dying(pid):
-			err = fmt.Errorf("%s is held by another controller, pid %d: stop that one, or use another --state", path, pid)
+			err = fmt.Errorf("%s is held by another controller, pid %d: stop that one, or use another --root", path, pid)
 		default:
 			select {
 			case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reconciler.dev/reconciler/pkg/bundle"
+	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
 	"reconciler.dev/reconciler/pkg/reconcile"
 	"reconciler.dev/reconciler/pkg/store"
@@ -64,8 +65,12 @@ func (d *daemon) intake(ctx context.Context) error {
 	}
 	known := []*store.Desired{}
 	for one, err := range d.db.AllDesired() {
+		if unread, ok := errors.AsType[*store.RecordError](err); ok {
+			d.log.Error(err, "left as it is: what is wanted cannot be read", "container", unread.Name)
+			one, err = &store.Desired{Container: desired.Container{Name: unread.Name}, Source: "a record that cannot be read"}, nil
+		}
 		if err != nil {
-			return err // what is not known must not be taken for new
+			return err
 		}
 		known = append(known, one)
 	}

@@ -43,9 +43,13 @@ func (d *daemon) sweepLogs() error {
 		if err != nil {
 			continue
 		}
-		kept := map[int]bool{}
+		kept, oldest := map[int]bool{}, record.LastAttempt+1
 		for _, a := range append(attempts, record.Attempts...) {
 			kept[a.Number] = true
+			oldest = min(oldest, a.Number)
+		}
+		if !record.RemovedAt.IsZero() && len(kept) == 0 {
+			oldest = 0 // its history is over
 		}
 		dir := filepath.Join(d.paths.Logs, name)
 		entries, err := os.ReadDir(dir)
@@ -55,7 +59,7 @@ func (d *daemon) sweepLogs() error {
 		for _, e := range entries {
 			number, isLog := strings.CutSuffix(e.Name(), ".log")
 			n, err := strconv.Atoi(number)
-			if !isLog || err != nil || kept[n] || n > record.LastAttempt {
+			if !isLog || err != nil || kept[n] || n < oldest || n > record.LastAttempt {
 				continue
 			}
 			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {

@@ -274,8 +274,10 @@ func TestStrangersAreNoAbsence(t *testing.T) {
 	w.start()
 	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
 	first := w.running("web", 0)
+	w.until("it has begun", func() bool { return len(w.lines("web")) == 1 })
 	signalPID(t, first, syscall.SIGKILL)
 	pid := w.running("web", first)
+	w.until("it has begun again", func() bool { return len(w.lines("web")) == 2 })
 	w.kill()
 	w.must(os.Remove(filepath.Join(w.root, "state/reconciler.db")))
 	// Executable as far as anybody can see, and it cannot be run.

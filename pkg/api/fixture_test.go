@@ -42,11 +42,12 @@ func newWorld(t *testing.T) *world {
 	})
 	w := &world{t: t, alive: map[string]bool{}}
 	w.Node = &Node{
-		Reader: Reader{DB: db, Observe: w.observe, LogDir: filepath.Join(dir, "logs")},
-		Wake:   func(name string) { w.woken = append(w.woken, name) },
-		Steps:  func(context.Context) (reconcile.Steps, error) { return reconcile.Steps{}, nil },
-		End:    func(context.Context) error { return nil },
-		Build:  Version{Version: "v1", Go: "go1"},
+		Reader:  Reader{DB: db, Observe: w.observe, LogDir: filepath.Join(dir, "logs")},
+		Wake:    func(name string) { w.woken = append(w.woken, name) },
+		Steps:   func(context.Context) (reconcile.Steps, error) { return reconcile.Steps{}, nil },
+		End:     func(context.Context) error { return nil },
+		Confirm: func() {},
+		Build:   Version{Version: "v1", Go: "go1"},
 	}
 	return w
 }

@@ -120,7 +120,7 @@ func (p *Parent) Processes(instance string) ([]int, error) {
 }
 
 // Kill sends SIGKILL to every process in an instance's cgroup until none is left or ctx ends. A pid is signalled by a
-// pidfd and only while it is a member: membership is read again after the pidfd was opened.
+// pidfd and only while it is a member: membership is read after the pidfd was opened.
 func (p *Parent) Kill(ctx context.Context, instance string) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		pids, err := p.Processes(instance)
@@ -132,7 +132,7 @@ func (p *Parent) Kill(ctx context.Context, instance string) error {
 				return err
 			}
 		}
-		p.thaw(instance)
+		p.Thaw(instance)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("cgroup %s: processes %v do not end: %w", p.Path(instance), pids, ctx.Err())
@@ -147,15 +147,30 @@ func (p *Parent) kill(instance string, pid int) error {
 		return ignoreGone(err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	now, err := p.Processes(instance)
-	if err != nil || !slices.Contains(now, pid) {
+	member, err := p.holds(instance, pid)
+	if err != nil || !member {
 		return err
 	}
 	return ignoreGone(unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0))
 }
 
-// thaw lets a frozen v1 cgroup die: SIGKILL stays pending there until it is thawed. A v2 one needs no thawing.
-func (p *Parent) thaw(instance string) {
+// holds reads in proc_pid_cgroup(5) whether a process is in an instance's cgroup, or below it, in any hierarchy.
+func (p *Parent) holds(instance string, pid int) (bool, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return false, ignoreGone(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(fields) == 3 && strings.HasPrefix(fields[2]+"/", p.Path(instance)+"/") {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Thaw lets a frozen v1 cgroup die: SIGKILL stays pending there until it is thawed. A v2 one needs no thawing.
+func (p *Parent) Thaw(instance string) {
 	for _, dir := range p.dirs(instance) {
 		f, err := os.OpenFile(filepath.Join(dir, "freezer.state"), os.O_WRONLY|syscall.O_NOFOLLOW, 0)
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"reconciler.dev/reconciler/pkg/cgroup"
@@ -12,8 +14,9 @@ import (
 
 // Looker looks at instances and holds nothing in between.
 type Looker struct {
-	Run     subreaper.RunDir
-	Cgroups *cgroup.Parent
+	Run         subreaper.RunDir
+	RuntimeRoot string         // of the OCI runtime: a directory an instance; empty: not looked at
+	Cgroups     *cgroup.Parent // nil: not looked at
 }
 
 // Look answers questions by files and by the kernel; it runs no command. Which instances there are it does not know.
@@ -40,6 +43,9 @@ func (l Looker) look(q Question, open opener) Instance {
 		i.Process = *q.Process
 	case errors.Is(err, fs.ErrNotExist):
 		return i
+	case errors.Is(err, subreaper.ErrDamaged):
+		i.Life = Dead // whoever it was has run nothing: its start is not on record
+		return i
 	case err != nil:
 		i.Unknown = fmt.Sprintf("instance file: %v", err)
 		return i
@@ -51,6 +57,10 @@ func (l Looker) look(q Question, open opener) Instance {
 	}
 	if i.Life == Dead && l.Cgroups != nil {
 		i.OOM = l.Cgroups.OOMKills(i.ID) > 0
+	}
+	if i.Life == Alive && l.RuntimeRoot != "" {
+		_, err := os.Lstat(filepath.Join(l.RuntimeRoot, i.ID))
+		i.Lost = errors.Is(err, fs.ErrNotExist)
 	}
 	return i
 }
@@ -90,15 +100,15 @@ func (l Looker) life(i *Instance, open opener) error {
 		return nil
 	}
 	i.Life = Dead
-	if err := l.recorded(i); err != nil || i.Exit != nil {
+	if err := l.recorded(i); err != nil || i.Exit != nil && i.Exit.Source != subreaper.SourceUnknown {
 		return err
 	}
 	switch {
 	case seen.Life == subreaper.Zombie && subreaper.IsRole(seen.Parent, l.Run):
 		// Its parent is about to record it.
-	case seen.Source != "":
+	case seen.Source != "": // better than an `unknown` on record, too: the pair had no pidfd in time, and we had
 		i.Exit = &subreaper.Exit{Instance: i.ID, Process: i.Process, Status: seen.Status, Source: seen.Source, FinishedAt: time.Now()}
-	case seen.Life == subreaper.Reaped:
+	case seen.Life == subreaper.Reaped && i.Exit == nil:
 		return l.gone(i)
 	}
 	return nil
@@ -111,18 +121,22 @@ func (l Looker) gone(i *Instance) error {
 		return err
 	}
 	_, err := subreaper.ReadInstance(l.Run, i.ID)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, subreaper.ErrDamaged) {
 		i.Exit = i.unknownExit(subreaper.ReasonUnseen)
 		return nil
 	}
 	return err
 }
 
-// recorded reads the exit file. One about another process is no record of this one.
+// recorded reads the exit file. One about another process is no record of this one; a damaged one keeps the pair from
+// writing another, so nobody will know.
 func (l Looker) recorded(i *Instance) error {
 	exit, err := subreaper.ReadExit(l.Run, i.ID)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, subreaper.ErrDamaged):
+		i.Exit = i.unknownExit(ReasonDamagedRecord)
 		return nil
 	case err != nil:
 		return fmt.Errorf("exit file: %w", err)
@@ -131,6 +145,9 @@ func (l Looker) recorded(i *Instance) error {
 	}
 	return nil
 }
+
+// ReasonDamagedRecord is the reason of an `unknown` whose exit file cannot be understood.
+const ReasonDamagedRecord = "DamagedRecord"
 
 func (i *Instance) unknownExit(reason string) *subreaper.Exit {
 	return &subreaper.Exit{

@@ -38,20 +38,22 @@ type lab struct {
 	t    *testing.T
 	ids  []string
 	fail error
+
+	during func() // called while a list is under way
 }
 
 func newLab(t *testing.T) *lab {
 	runctest.Require(t, runctest.Root, runctest.Pidfd)
-	l := &lab{t: t}
+	l := &lab{t: t, during: func() {}}
 	dir := t.TempDir()
 	cgroups, err := cgroup.Open(runctest.CgroupParent(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Observer, err = New(Config{
-		Looker:      Looker{Run: subreaper.RunDir(dir), Cgroups: cgroups},
-		RuntimeRoot: filepath.Join(dir, "runc"), BundlesDir: filepath.Join(dir, "bundles"),
-		Ask: func(context.Context) ([]string, error) { return l.ids, l.fail },
+		Looker:     Looker{Run: subreaper.RunDir(dir), RuntimeRoot: filepath.Join(dir, "runc"), Cgroups: cgroups},
+		BundlesDir: filepath.Join(dir, "bundles"), LogsDir: filepath.Join(dir, "logs"),
+		Ask: func(context.Context) ([]string, error) { l.during(); return l.ids, l.fail },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -200,20 +202,72 @@ func TestWhileTheGuardOwesARecord(t *testing.T) {
 	}
 }
 
-func TestDamagedFilesAreUnknownNotAbsent(t *testing.T) {
+// TestDamagedRecords: cut short by a power failure, say. An instance that was never started is given up; an exit is what
+// the kernel still tells, else honestly unknown.
+func TestDamagedRecords(t *testing.T) {
 	l := newLab(t)
-	if err := os.WriteFile(l.Run.Instance("web.1"), []byte("{"), 0o600); err != nil {
+	garbage := func(path string) {
+		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	garbage(l.Run.Instance("web.1"))
+	if i := l.one(Question{ID: "web.1"}); i.Life != Dead || i.Exit != nil {
+		t.Errorf("%+v", i)
+	}
+	p, end, reap := l.child()
+	l.one(Question{ID: "web.2", Process: &p})
+	end()
+	garbage(l.Run.Exit("web.2"))
+	if i := l.one(Question{ID: "web.2", Process: &p}); i.Exit == nil || i.Exit.Status.ExitStatus() != 7 {
+		t.Errorf("its zombie can be asked: %+v", i)
+	}
+	reap()
+	l.Forget("web.2")
+	if i := l.one(Question{ID: "web.2", Process: &p}); i.Exit == nil || i.Exit.Source != subreaper.SourceUnknown {
+		t.Errorf("nobody can be asked: %+v", i)
+	}
+}
+
+// TestAKnownStatusBeatsAnUnknownRecord: the new guard had no pidfd in time and wrote `unknown`; we held one.
+func TestAKnownStatusBeatsAnUnknownRecord(t *testing.T) {
+	l := newLab(t)
+	p, end, _ := l.child()
+	q := Question{ID: "web.1", Process: &p}
+	l.one(q)
+	end()
+	l.put(l.Run.Exit("web.1"), subreaper.Exit{Instance: "web.1", Process: p, Source: subreaper.SourceUnknown, Reason: subreaper.ReasonUnseen})
+	if i := l.one(q); i.Exit == nil || i.Exit.Source != subreaper.SourceProcstat || i.Exit.Status.ExitStatus() != 7 {
+		t.Errorf("%+v", i.Exit)
+	}
+}
+
+// TestUnreadableIsUnknownNotAbsent: here the file is no file.
+func TestUnreadableIsUnknownNotAbsent(t *testing.T) {
+	l := newLab(t)
+	if err := os.Mkdir(l.Run.Instance("web.1"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if i := l.one(Question{ID: "web.1"}); i.Unknown == "" {
 		t.Errorf("%+v", i)
 	}
-	p, end, _ := l.child()
-	end()
-	if err := os.WriteFile(l.Run.Exit("web.2"), []byte("garbage"), 0o600); err != nil {
+}
+
+// TestTheRuntimeKnowsNothingOfIt: its directory in the runtime's root is gone.
+func TestTheRuntimeKnowsNothingOfIt(t *testing.T) {
+	l := newLab(t)
+	p, _, _ := l.child()
+	dir := filepath.Join(l.RuntimeRoot, "web.1")
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if i := l.one(Question{ID: "web.2", Process: &p}); i.Unknown == "" {
+	if i := l.one(Question{ID: "web.1", Process: &p}); i.Life != Alive || i.Lost {
+		t.Errorf("%+v", i)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if i := l.one(Question{ID: "web.1", Process: &p}); i.Life != Alive || !i.Lost {
 		t.Errorf("%+v", i)
 	}
 }
@@ -235,24 +289,38 @@ func TestAFailedListIsNoEmptyList(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(l.Run.Launching("web.5"), nil, 0o600); err != nil {
+	for _, file := range []string{l.Run.Launching("web.5"), filepath.Join(l.Run.ExitsDir(), ".aside.tmp")} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(l.LogsDir, "web"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(l.LogsDir, "web", "17.log"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.List(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string][]int{"web": {3, 4, 5}, "db": {2}}
-	if s := l.Look(names, nil); s.Unlisted != "" || !reflect.DeepEqual(s.Seen, want) {
+	if s := l.Look(names, nil); s.Unlisted != "" || !reflect.DeepEqual(s.Seen, want) || s.Highest["web"] != 17 {
 		t.Errorf("%+v, want %v", s, want)
 	}
 	known := func(name string) bool { return name == "web" || name == "db" }
 	if orphans := l.Orphans(known); !reflect.DeepEqual(orphans, []string{"gone.1", "stranger"}) {
 		t.Errorf("orphans %q", orphans)
 	}
+	// What is cleaned up while a list is under way is not seen again.
+	l.during = func() { l.Forget("web.3") }
+	if err := l.List(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.during = func() {}
 	l.Forget("web.4")
 	l.fail = errors.New("the runtime hangs")
 	_ = l.List(t.Context())
-	want["web"] = []int{3, 5}
+	want["web"] = []int{5}
 	if s := l.Look(names, nil); s.Unlisted != "" || !reflect.DeepEqual(s.Seen, want) {
 		t.Errorf("after a later failure: %+v", s)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -17,8 +18,8 @@ import (
 // Config is what an Observer is made of.
 type Config struct {
 	Looker
-	RuntimeRoot string // of the OCI runtime: a directory an instance
-	BundlesDir  string // derived bundles: a directory an instance
+	BundlesDir string // derived bundles: a directory an instance
+	LogsDir    string // <name>/<attempt>.log: attempts that were, also after loss of the store
 
 	// Ask returns the ids that the runtime lists, the damaged ones included.
 	Ask func(context.Context) ([]string, error)
@@ -34,6 +35,8 @@ type Observer struct {
 	held     map[string]holding // by instance id
 	holders  map[int]string     // instance id by pidfd
 	seen     map[string][]int   // attempts by name
+	highest  map[string]int     // by name, of the logs found by the first list
+	gone     map[string]bool    // ids forgotten while a list is under way; nil while none is
 	strange  []string           // ids that are no instance's
 	unlisted string
 }
@@ -50,7 +53,7 @@ func New(c Config) (*Observer, error) {
 		return nil, fmt.Errorf("epoll_create: %w", err)
 	}
 	return &Observer{
-		Config: c, epoll: epoll, held: map[string]holding{}, holders: map[int]string{},
+		Config: c, epoll: epoll, held: map[string]holding{}, holders: map[int]string{}, seen: map[string][]int{},
 		unlisted: "instances have not been listed yet",
 	}, nil
 }
@@ -70,13 +73,16 @@ func (o *Observer) Close() {
 func (o *Observer) Look(names []string, questions []Question) Snapshot {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := Snapshot{Instances: map[string]Instance{}, Unlisted: o.unlisted, Seen: map[string][]int{}}
+	s := Snapshot{Instances: map[string]Instance{}, Unlisted: o.unlisted, Seen: map[string][]int{}, Highest: map[string]int{}}
 	for _, q := range questions {
 		s.Instances[q.ID] = o.look(q, o.hold)
 	}
 	for _, name := range names {
 		if attempts := o.seen[name]; attempts != nil {
 			s.Seen[name] = slices.Clone(attempts)
+		}
+		if n := o.highest[name]; n > 0 {
+			s.Highest[name] = n
 		}
 	}
 	return s
@@ -116,6 +122,9 @@ func (o *Observer) Forget(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.release(id)
+	if o.gone != nil {
+		o.gone[id] = true
+	}
 	if name, attempt, ok := ParseInstanceID(id); ok {
 		o.seen[name] = slices.DeleteFunc(o.seen[name], func(n int) bool { return n == attempt })
 		if len(o.seen[name]) == 0 {
@@ -132,25 +141,42 @@ func (o *Observer) holder(pidfd int) (id string, ok bool) {
 }
 
 // List finds out of which instances there is anything: in the runtime's list, its root, the run directory, or the cgroup
-// parent. A list that failed is no empty list: until one succeeds it is not known which there are.
+// parent. A list that failed is no empty list: until one succeeds it is not known which there are. Only one List may be
+// under way.
 func (o *Observer) List(ctx context.Context) error {
+	o.mu.Lock()
+	o.gone = map[string]bool{}
+	first := o.unlisted != ""
+	o.mu.Unlock()
 	ids, err := o.list(ctx)
+	var highest map[string]int
+	if first && err == nil {
+		highest, err = o.logged()
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	gone := o.gone
+	o.gone = nil
 	if err != nil {
-		if o.unlisted != "" {
+		if first {
 			o.unlisted = err.Error()
 		}
 		return err
 	}
+	if first {
+		o.highest = highest
+	}
 	o.unlisted, o.seen, o.strange = "", map[string][]int{}, nil
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
-		if name, attempt, ok := ParseInstanceID(id); ok {
-			o.seen[name] = append(o.seen[name], attempt)
-		} else {
+		if name, attempt, ok := ParseInstanceID(id); !ok {
 			o.strange = append(o.strange, id)
+		} else if !gone[id] { // cleaned up since it was seen
+			o.seen[name] = append(o.seen[name], attempt)
 		}
+	}
+	for _, attempts := range o.seen {
+		slices.Sort(attempts)
 	}
 	return nil
 }
@@ -171,10 +197,35 @@ func (o *Observer) list(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			ids = append(ids, idOf(e.Name()))
+			if !strings.HasPrefix(e.Name(), ".") { // written aside, by the runtime or the pair
+				ids = append(ids, idOf(e.Name()))
+			}
 		}
 	}
 	return ids, nil
+}
+
+// logged is the highest attempt of each name that ever wrote a log: attempt numbers must not be used again, not even
+// when nothing else remembers them.
+func (o *Observer) logged() (map[string]int, error) {
+	highest := map[string]int{}
+	names, err := os.ReadDir(o.LogsDir)
+	if err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	for _, name := range names {
+		logs, err := os.ReadDir(filepath.Join(o.LogsDir, name.Name()))
+		if err != nil {
+			continue // no directory: not ours
+		}
+		for _, log := range logs {
+			number, _ := strings.CutSuffix(log.Name(), ".log")
+			if n, err := strconv.Atoi(number); err == nil {
+				highest[name.Name()] = max(highest[name.Name()], n)
+			}
+		}
+	}
+	return highest, nil
 }
 
 // idOf is the instance that a file or directory of ours is about, by its name.

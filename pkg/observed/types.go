@@ -27,12 +27,13 @@ type Instance struct {
 	Ours    bool            // alive as a child of the guard or the reaper, who will see it end
 	Exit    *subreaper.Exit // how it ended; nil while that is not known yet
 	OOM     bool            // the kernel's OOM killer struck in its cgroup
-	Remains bool            // anything is left of it: a process in its cgroup, runtime state, directories, files
+	Lost    bool            // alive, and its runtime knows nothing of it any more
 }
 
 // Snapshot is what is true now.
 type Snapshot struct {
 	Instances map[string]Instance // those asked about, by instance id
 	Unlisted  string              // why it is not known which instances there are; empty when Seen says it
-	Seen      map[string][]int    // attempts by container name, of which there is anything in the runtime root or run directory
+	Seen      map[string][]int    // attempts by container name, of which there is anything in our places
+	Highest   map[string]int      // by container name: the highest attempt that ever wrote a log, as of our start
 }

@@ -17,7 +17,7 @@ type Verb string
 const (
 	Hold   Verb = "hold"   // nothing
 	Wait   Verb = "wait"   // nothing, until When
-	Note   Verb = "write"  // nothing but the record
+	Note   Verb = "record" // nothing but write the record
 	Launch Verb = "launch" // create the instance; it runs nothing yet
 	Start  Verb = "start"  // let it run
 	Signal Verb = "stop"   // send the stop signal
@@ -39,6 +39,7 @@ type Action struct {
 	Exit    *store.Exit    // to be recorded; nil for none
 	Record  *store.Record  // as it is to be before the effect; nil for unchanged
 	Attempt *store.Attempt // the one acted on
+	Again   bool           // said and done before, without effect: no event
 
 	Desired *store.Desired // Launch: what to make it from
 	Stop    desired.Stop   // Signal: how
@@ -160,11 +161,13 @@ func (v *view) stop(reason string) Action {
 
 // kill sends SIGKILL, and again as long as the process does not go.
 func (v *view) kill(reason string) Action {
-	return v.intent(Kill, reason, func(_ *store.Record, cur *store.Attempt) {
+	a := v.intent(Kill, reason, func(_ *store.Record, cur *store.Attempt) {
 		stop := *cur.Stop
 		stop.Wait, stop.Killed = waitFor(v.now, lookAgain), true
 		cur.Stop = &stop
 	})
+	a.Again = v.cur.Stop.Killed
+	return a
 }
 
 // discard gives up an attempt that has run nothing. With a failure to tell it counts for the backoff.
@@ -184,6 +187,7 @@ func (v *view) discard(reason, failure string) Action {
 func (v *view) claim(reason string) Action {
 	strange := v.strangers()
 	a := v.intent(Note, reason, func(r *store.Record, _ *store.Attempt) {
+		r.LastAttempt = max(r.LastAttempt, v.have.Highest[v.name])
 		var claimed []store.Attempt
 		for _, n := range strange {
 			r.LastAttempt = max(r.LastAttempt, n)
@@ -191,7 +195,10 @@ func (v *view) claim(reason string) Action {
 		}
 		r.Attempts = append(claimed, r.Attempts...)
 	})
-	a.Detail = fmt.Sprintf("attempts %v are there and not on record; they are removed", strange)
+	a.Attempt = nil // what the history knows of them is better
+	if len(strange) > 0 {
+		a.Detail = fmt.Sprintf("attempts %v are there and not on record; they are removed", strange)
+	}
 	return a
 }
 
@@ -203,12 +210,16 @@ func (v *view) clamp(reason string) Action {
 		}
 		return w
 	}
-	return v.intent(Note, reason, func(r *store.Record, cur *store.Attempt) {
+	return v.intent(Note, reason, func(r *store.Record, _ *store.Attempt) {
 		r.Retry, r.Backoff = clamped(v.r.Retry), clamped(v.r.Backoff)
-		if cur != nil && cur.Stop != nil {
-			stop := *cur.Stop
-			stop.Wait = clamped(stop.Wait)
-			cur.Stop = &stop
+		for i := range r.Attempts {
+			a := &r.Attempts[i]
+			a.Retry = clamped(a.Retry)
+			if a.Stop != nil {
+				stop := *a.Stop
+				stop.Wait = clamped(stop.Wait)
+				a.Stop = &stop
+			}
 		}
 	})
 }
@@ -217,6 +228,12 @@ func (v *view) clean(reason string) Action {
 	return Action{Name: v.name, Verb: Clean, Reason: reason, Attempt: v.leftover()}
 }
 
+// forget leaves a tombstone: the counter of attempts and the history. A name that comes back begins anew.
 func (v *view) forget(reason string) Action {
-	return v.intent(Forget, reason, func(r *store.Record, _ *store.Attempt) { r.RemovedAt = v.now })
+	return v.intent(Forget, reason, func(r *store.Record, _ *store.Attempt) {
+		*r = store.Record{
+			Name: r.Name, LastAttempt: r.LastAttempt, LastExit: r.LastExit, ObservedGeneration: r.ObservedGeneration,
+			ChangedAt: v.now, RemovedAt: v.now,
+		}
+	})
 }

@@ -102,10 +102,10 @@ func (v *view) exit() (*store.Exit, store.End) {
 		}
 	}
 	switch {
+	case cur.Stop != nil && cur.Stop.Killed && seen.Status.Signal() == syscall.SIGKILL:
+		e.Reason, e.Message = cur.Stop.Reason, "sent SIGKILL by the reconciler when its grace period was over"
 	case e.OOMKilled:
 		e.Reason, e.Message = "OOMKilled", "the kernel's OOM killer ended it"
-	case cur.Stop != nil && cur.Stop.Killed:
-		e.Reason, e.Message = cur.Stop.Reason, "sent SIGKILL by the reconciler when its grace period was over"
 	case cur.Stop != nil:
 		e.Reason, e.Message = cur.Stop.Reason, "stopped by the reconciler"
 	}

@@ -20,8 +20,8 @@ type Effects interface {
 	Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt) error
 	// Start lets a created instance run its code. Starting a running one is no error.
 	Start(ctx context.Context, instance string) error
-	// Signal sends a signal, by name, to a process verified to be p. A process that is gone is no error.
-	Signal(p subreaper.Process, signal string) error
+	// Signal sends a signal, by name, to a process verified to be p, the instance's init. One that is gone is no error.
+	Signal(instance string, p subreaper.Process, signal string) error
 	// Clean ends and removes whatever is left of an instance, in whatever state it is.
 	Clean(ctx context.Context, instance string) error
 }
@@ -47,20 +47,29 @@ type Executor struct {
 	Now     func() time.Time
 }
 
-// Do writes the action's intent, carries it out and writes its outcome.
+// Do writes the action's intent, carries it out and writes its outcome; an effect that failed is an outcome. The error
+// is that of a record that could not be written. A ctx that ends cuts the effect short and leaves its outcome to be
+// looked at.
 func (x *Executor) Do(ctx context.Context, a Action) error {
 	x.Log.Info("action", "container", a.Name, "action", a.String(), "detail", a.Detail)
+	record := context.WithoutCancel(ctx)
 	if a.Record != nil {
 		intent := store.Change{Record: a.Record, Exit: a.Exit, Attempt: a.Attempt, Events: a.events(x.Now())}
-		if err := x.Records.Commit(ctx, intent); err != nil {
+		if err := x.Records.Commit(record, intent); err != nil {
 			return fmt.Errorf("record the intent: %w", err)
 		}
 	}
 	effect := x.effect(ctx, a)
-	if err := x.outcome(ctx, a, effect); err != nil {
+	if ctx.Err() != nil {
+		return nil
+	}
+	if effect != nil {
+		x.Log.Error(effect, "action failed", "container", a.Name, "action", a.String())
+	}
+	if err := x.outcome(record, a, effect); err != nil {
 		return errors.Join(effect, fmt.Errorf("record the outcome: %w", err))
 	}
-	return effect
+	return nil
 }
 
 func (x *Executor) effect(ctx context.Context, a Action) error {
@@ -70,9 +79,9 @@ func (x *Executor) effect(ctx context.Context, a Action) error {
 	case Start:
 		return x.Effects.Start(ctx, a.Attempt.Instance)
 	case Signal:
-		return x.Effects.Signal(*a.Attempt.Process, a.Stop.Signal)
+		return x.Effects.Signal(a.Attempt.Instance, *a.Attempt.Process, a.Stop.Signal)
 	case Kill:
-		return x.Effects.Signal(*a.Attempt.Process, "SIGKILL")
+		return x.Effects.Signal(a.Attempt.Instance, *a.Attempt.Process, "SIGKILL")
 	case Clean:
 		return x.Effects.Clean(ctx, a.Attempt.Instance)
 	}
@@ -93,28 +102,32 @@ func (x *Executor) outcome(ctx context.Context, a Action, effect error) error {
 	if at < 0 {
 		return fmt.Errorf("attempt %d of %q is not on record", a.Attempt.Number, a.Name)
 	}
-	retried := r.Retry != store.Wait{}
-	c := store.Change{Record: &r}
+	attempt, c := &r.Attempts[at], store.Change{Record: &r}
+	retry := &r.Retry
+	if a.Verb == Clean {
+		retry = &attempt.Retry // what is left of the past must not hold up what is wanted now
+	}
 	switch spent, ok := errors.AsType[*NotLaunched](effect); {
 	case ok:
-		r.Attempts[at].LaunchError = spent.Error()
+		attempt.LaunchError = spent.Error()
 	case effect != nil:
+		if r.LastError != effect.Error() || *retry == (store.Wait{}) {
+			c.Events = []store.Event{{Time: x.Now(), Type: store.Warning, Reason: "EffectFailed", Object: a.Name,
+				Message: fmt.Sprintf("%s: %v", a, effect)}}
+		}
 		r.LastError = effect.Error()
-		r.Retry = waitFor(x.Now(), min(max(2*r.Retry.Length, minRetry), maxRetry))
-		c.Events = []store.Event{{Time: x.Now(), Type: store.Warning, Reason: "EffectFailed", Object: a.Name,
-			Message: fmt.Sprintf("%s: %v", a, effect)}}
+		*retry = waitFor(x.Now(), min(max(2*retry.Length, minRetry), maxRetry))
 	case a.Verb == Start:
-		r.Attempts[at].Started = true
+		attempt.Started = true
 		r.ChangedAt, r.Retry = x.Now(), store.Wait{}
-		c.Attempt = &r.Attempts[at]
+		c.Attempt = attempt
 	case a.Verb == Signal:
-		stop := *r.Attempts[at].Stop
+		stop := *attempt.Stop
 		stop.Sent = true
-		r.Attempts[at].Stop, r.Retry = &stop, store.Wait{}
+		attempt.Stop, r.Retry = &stop, store.Wait{}
 	case a.Verb == Clean:
 		r.Attempts = slices.Delete(r.Attempts, at, at+1)
-		r.Retry = store.Wait{}
-	case retried:
+	case r.Retry != store.Wait{}:
 		r.Retry = store.Wait{}
 	default:
 		return nil
@@ -150,6 +163,9 @@ func (a Action) events(now time.Time) []store.Event {
 		events = append(events, at(store.Normal, "Stopping", fmt.Sprintf("%s: %s, grace period %s (%s)",
 			a.Attempt.Instance, a.Stop.Signal, a.Stop.GracePeriod, a.Reason)))
 	case Kill:
+		if a.Again {
+			return nil
+		}
 		events = append(events, at(store.Warning, "Killing", fmt.Sprintf("%s: %s", a.Attempt.Instance, a.Reason)))
 	case Forget:
 		events = append(events, at(store.Normal, "Removed", "nothing is left of it but its history"))

@@ -136,12 +136,13 @@ func (in *intake) desire(c claim, load func(dir string) ([]byte, error)) {
 	was := in.known[c.container.Name]
 	d := store.Desired{Container: c.container, Source: c.source(), Generation: 1}
 	if was != nil {
-		d.Generation, d.Config, d.InputHash, d.Private = was.Generation, was.Config, was.InputHash, was.Private
+		d.Generation = was.Generation
 	}
 	notices, err := fill(&d, load)
 	if err != nil {
-		if was != nil && was.Config != nil && was.Container.Spec.Bundle != d.Container.Spec.Bundle {
-			d = *was // a new bundle that cannot be used leaves the last good one in force
+		if was != nil && was.Config != nil { // what instances are made from stays the last good one
+			d.Config, d.InputHash, d.Private = was.Config, was.InputHash, was.Private
+			d.Container.Spec.Bundle, d.Container.Spec.Process = was.Container.Spec.Bundle, was.Container.Spec.Process
 		}
 		d.Problem = err.Error()
 	}
@@ -165,22 +166,22 @@ func (in *intake) desire(c claim, load func(dir string) ([]byte, error)) {
 	}
 }
 
-// fill completes d by its bundle's config.json. On an error d keeps the config.json that it had.
+// fill completes d by its bundle's config.json.
 func fill(d *store.Desired, load func(dir string) ([]byte, error)) (notices []string, err error) {
 	config, err := load(d.Container.Spec.Bundle)
-	var facts bundle.Facts
-	if err == nil {
-		facts, notices, err = CheckBundle(d.Container, config)
-	}
-	if err == nil {
-		d.Config, d.Private = config, facts.PIDNamespace == bundle.Private && !facts.Hooks
-	}
-	if d.Config == nil {
+	if err != nil {
 		return nil, err
 	}
-	hash, hashErr := desired.Hash(d.Container, d.Config)
-	d.InputHash = hash
-	return notices, errors.Join(err, hashErr)
+	facts, notices, err := CheckBundle(d.Container, config)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := desired.Hash(d.Container, config)
+	if err != nil {
+		return nil, err
+	}
+	d.Config, d.InputHash, d.Private = config, hash, facts.PIDNamespace == bundle.Private && !facts.Hooks
+	return notices, nil
 }
 
 // remove takes back every name of this source whose file no longer says it.

@@ -32,13 +32,13 @@ type Wants interface {
 
 // Config is what a Loop is made of.
 type Config struct {
-	World   World
-	Wants   Wants
-	Do      func(context.Context, Action) error // Executor.Do
-	Now     func() time.Time
-	Resync  time.Duration
-	Effects int // how many may be in flight at once
-	Log     logr.Logger
+	World  World
+	Wants  Wants
+	Do     func(context.Context, Action) error // Executor.Do
+	Now    func() time.Time
+	Resync time.Duration
+	Calls  int // how many starts and cleans may call the runtime at once; launches, four times as many
+	Log    logr.Logger
 }
 
 // Loop plans, and has what it planned carried out, name by name: one goroutine plans, at most one effect a name is in
@@ -52,20 +52,25 @@ type Loop struct {
 	draining bool
 	wake     chan struct{}
 
-	busy     map[string]bool        // names with an effect in flight; owned by Run, like the next two
-	timers   map[string]*time.Timer // the next look at a name that waits
-	unquiet  map[string]bool        // names whose last plan was not to hold
-	finished chan string
-	slots    chan struct{}
-	drained  chan struct{}
+	busy        map[string]bool          // names with an effect in flight; owned by Run, like the next three
+	timers      map[string]*time.Timer   // the next look at a name that waits
+	unquiet     map[string]bool          // names whose last plan was not to hold
+	pauses      map[string]time.Duration // of names whose records cannot be written
+	finished    chan finish
+	slots       map[Verb]chan struct{} // verbs without any wait for nobody
+	drained     chan struct{}
+	drainedOnce func()
 }
 
 // NewLoop returns a loop that is yet to Run.
 func NewLoop(c Config) *Loop {
+	drained, calls := make(chan struct{}), make(chan struct{}, c.Calls)
 	return &Loop{
+		drained: drained, drainedOnce: sync.OnceFunc(func() { close(drained) }),
 		Config: c, dirty: map[string]bool{}, wake: make(chan struct{}, 1),
 		busy: map[string]bool{}, timers: map[string]*time.Timer{}, unquiet: map[string]bool{},
-		finished: make(chan string), slots: make(chan struct{}, c.Effects), drained: make(chan struct{}),
+		pauses: map[string]time.Duration{}, finished: make(chan finish),
+		slots: map[Verb]chan struct{}{Start: calls, Clean: calls, Launch: make(chan struct{}, 4*c.Calls)},
 	}
 }
 
@@ -113,45 +118,64 @@ func (l *Loop) Drain(ctx context.Context) error {
 	}
 }
 
-// Run plans until ctx ends, then waits for the effects in flight: each has a time limit of its own.
+// Run plans until ctx ends, then waits for the effects in flight: launches are cut short, since the reaper goes on with
+// them, all others have a time limit of their own.
 func (l *Loop) Run(ctx context.Context) error {
-	effects := context.WithoutCancel(ctx)
 	resync := time.NewTicker(l.Resync)
 	defer resync.Stop()
-	listed := make(chan struct{}, 1)
-	listing := true
+	listed := make(chan error, 1)
+	listing, relist := false, minRetry
 	list := func() {
-		if err := l.World.List(effects); err != nil {
-			l.Log.Error(err, "instances cannot be listed")
+		if !listing {
+			listing = true
+			go func() { listed <- l.World.List(ctx) }()
 		}
-		listed <- struct{}{}
 	}
-	go list()
+	list()
+	again := time.NewTimer(time.Hour)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			for len(l.busy) > 0 {
-				delete(l.busy, <-l.finished)
+				delete(l.busy, (<-l.finished).name)
 			}
 			if listing {
 				<-listed
 			}
 			return nil
 		case <-resync.C:
-			if !listing {
-				listing = true
-				go list()
-			}
-		case <-listed:
+			list()
+		case <-again.C:
+			list()
+		case err := <-listed:
 			listing = false
+			if err != nil {
+				l.Log.Error(err, "instances cannot be listed")
+				again.Reset(relist)
+				relist = min(2*relist, l.Resync)
+				break
+			}
+			relist = minRetry
 			l.WakeAll()
-		case name := <-l.finished:
-			delete(l.busy, name)
-			l.Wake(name)
+		case f := <-l.finished:
+			delete(l.busy, f.name)
+			l.pauses[f.name] = f.pause
+			if f.pause == 0 {
+				delete(l.pauses, f.name)
+			}
+			l.Wake(f.name)
 		case <-l.wake:
 		}
-		l.pass(effects)
+		l.pass(ctx)
 	}
+}
+
+// finish is the end of an effect. The pause is what it took after a record that could not be written, 0 after one that
+// was.
+type finish struct {
+	name  string
+	pause time.Duration
 }
 
 // pass plans for every name that is due and has no effect in flight.
@@ -161,22 +185,19 @@ func (l *Loop) pass(ctx context.Context) {
 	l.dirty = map[string]bool{}
 	draining := l.draining
 	for name := range l.busy {
-		if due[name] {
-			delete(due, name) // looked at when its effect is finished
-		}
+		delete(due, name) // looked at when its effect is finished
 	}
 	l.mu.Unlock()
 
-	steps := l.plan(due)
+	steps, unread := l.plan(due)
+	for _, name := range unread {
+		l.unquiet[name] = true
+	}
 	for _, a := range steps.Actions {
 		l.dispatch(ctx, a)
 	}
 	if draining && len(l.unquiet) == 0 && len(l.busy) == 0 {
-		select {
-		case <-l.drained:
-		default:
-			close(l.drained)
-		}
+		l.drainedOnce()
 	}
 }
 
@@ -196,15 +217,23 @@ func (l *Loop) dispatch(ctx context.Context, a Action) {
 		return
 	}
 	l.busy[a.Name] = true
+	if a.Verb != Launch {
+		ctx = context.WithoutCancel(ctx)
+	}
+	slots, pause := l.slots[a.Verb], l.pauses[a.Name]
 	go func() {
-		l.slots <- struct{}{}
-		err := l.Do(ctx, a)
-		<-l.slots
-		if err != nil {
-			l.Log.Error(err, "action failed", "container", a.Name, "action", a.String())
-			time.Sleep(minRetry) // also where not even the failure could be recorded
+		if slots != nil {
+			slots <- struct{}{}
+			defer func() { <-slots }()
 		}
-		l.finished <- a.Name
+		if err := l.Do(ctx, a); err == nil {
+			pause = 0
+		} else {
+			l.Log.Error(err, "action is not on record", "container", a.Name, "action", a.String())
+			pause = min(max(2*pause, minRetry), maxRetry)
+			time.Sleep(pause) // nothing on record keeps it from being tried again at once
+		}
+		l.finished <- finish{a.Name, pause}
 	}()
 }
 
@@ -218,32 +247,38 @@ func (l *Loop) Steps(context.Context) (Steps, error) {
 	for _, name := range names {
 		all[name] = true
 	}
-	return l.plan(all), nil
+	steps, _ := l.plan(all)
+	return steps, nil
 }
 
 // plan gathers what Plan needs to know about some names. A name whose records cannot be read is left alone: unreadable
-// is not unwanted.
-func (l *Loop) plan(names map[string]bool) Steps {
+// is not unwanted. So is one that nobody ever wanted, whatever there is in its name: an orphan.
+func (l *Loop) plan(names map[string]bool) (steps Steps, unread []string) {
 	want, recs := map[string]*store.Desired{}, map[string]store.Record{}
 	var questions []observed.Question
 	for name := range names {
 		d, err := l.Wants.Desired(name)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			l.Log.Error(err, "desired state cannot be read", "container", name)
-			continue
+		if errors.Is(err, store.ErrNotFound) {
+			d, err = nil, nil
 		}
-		r, err := l.Wants.Record(name)
-		if err != nil {
-			l.Log.Error(err, "record cannot be read", "container", name)
+		var r store.Record
+		if err == nil {
+			r, err = l.Wants.Record(name)
+		}
+		switch {
+		case err != nil:
+			l.Log.Error(err, "left alone: what is wanted or on record cannot be read", "container", name)
+			unread = append(unread, name)
+			continue
+		case d != nil:
+			want[name] = l.overlaid(d)
+		case r.ChangedAt.IsZero():
 			continue
 		}
 		recs[name] = r
-		if d != nil {
-			want[name] = l.overlaid(d)
-		}
 		questions = append(questions, Questions(r)...)
 	}
-	return Plan(want, l.World.Look(slices.Collect(maps.Keys(names)), questions), recs, l.Now())
+	return Plan(want, l.World.Look(slices.Collect(maps.Keys(names)), questions), recs, l.Now()), unread
 }
 
 // overlaid is d with the Stopped that a drain lays over everything.

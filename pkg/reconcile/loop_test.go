@@ -32,7 +32,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	l := &lab{m: newModel(), hang: map[string]chan struct{}{}}
 	l.Loop = NewLoop(Config{
-		World: l, Wants: l, Do: l.do, Now: time.Now, Resync: 30 * time.Second, Effects: 2, Log: logr.Discard(),
+		World: l, Wants: l, Do: l.do, Now: time.Now, Resync: 30 * time.Second, Calls: 2, Log: logr.Discard(),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

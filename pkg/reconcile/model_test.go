@@ -47,6 +47,8 @@ type proc struct {
 	ours    bool
 	exit    *subreaper.Exit
 	launch  bool // committed by an instance file
+	shared  bool // in a shared pid namespace: something of it lives until it is cleaned up
+	lost    bool // its runtime knows nothing of it
 }
 
 var errDied = errors.New("the controller died here")
@@ -103,7 +105,7 @@ func (m *model) look() observed.Snapshot {
 				i.Process, i.Life = *q.Process, observed.Dead
 			}
 			if p := m.procs[q.ID]; p != nil && (p.launch || q.Process != nil) {
-				i.Process, i.Ours, i.Exit = p.process, p.ours, p.exit
+				i.Process, i.Ours, i.Exit, i.Lost = p.process, p.ours, p.exit, p.lost
 				i.Life = observed.Alive
 				if p.dead {
 					i.Life = observed.Dead
@@ -146,7 +148,7 @@ func (m *model) step(log func(Action)) (acted bool, err error) {
 func (m *model) check() {
 	live := map[string][]string{}
 	for id, p := range m.procs {
-		if p.started && !p.dead {
+		if p.started && (!p.dead || p.shared) {
 			name, _, _ := observed.ParseInstanceID(id)
 			live[name] = append(live[name], id)
 		}
@@ -215,7 +217,7 @@ func (m *model) Launch(_ context.Context, d *store.Desired, a *store.Attempt) er
 			m.fault("%s was launched before that was on record", a.Instance)
 		}
 		m.nextPID++
-		m.procs[a.Instance] = &proc{process: m.process(), ours: true, launch: true}
+		m.procs[a.Instance] = &proc{process: m.process(), ours: true, launch: true, shared: !a.Private}
 		if name, _, _ := observed.ParseInstanceID(a.Instance); d.Container.Name != name {
 			m.fault("%s launched from the manifest of %s", a.Instance, d.Container.Name)
 		}
@@ -251,7 +253,7 @@ func (m *model) recordOf(instance string) *store.Attempt {
 	return nil
 }
 
-func (m *model) Signal(p subreaper.Process, signal string) error {
+func (m *model) Signal(_ string, p subreaper.Process, signal string) error {
 	return m.effect("signal", func() {
 		for id, q := range m.procs {
 			name, _, _ := observed.ParseInstanceID(id)

@@ -122,8 +122,9 @@ func (n *Node) Start(ctx context.Context, instance string) error {
 	return err
 }
 
-// Signal sends by a pidfd that was verified against p's start time.
-func (n *Node) Signal(p subreaper.Process, signal string) error {
+// Signal sends by a pidfd that was verified against p's start time. SIGKILL reaches a container that somebody froze only
+// once it is thawed.
+func (n *Node) Signal(instance string, p subreaper.Process, signal string) error {
 	number, err := desired.ParseSignal(signal)
 	if err != nil {
 		return err
@@ -131,6 +132,9 @@ func (n *Node) Signal(p subreaper.Process, signal string) error {
 	err = p.Signal(number)
 	if errors.Is(err, subreaper.ErrGone) {
 		return nil
+	}
+	if err == nil && number == unix.SIGKILL {
+		n.Cgroups.Thaw(instance)
 	}
 	return err
 }
@@ -186,8 +190,8 @@ func (n *Node) delete(ctx context.Context, c *runc.Container) error {
 // awaitReaped waits until the instance's init, if its launch committed, is reaped.
 func (n *Node) awaitReaped(ctx context.Context, instance string) error {
 	in, err := subreaper.ReadInstance(n.Run, instance)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, subreaper.ErrDamaged) {
+		return nil // nothing is known to wait for; its cgroup is empty
 	}
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ func next(v view) Action {
 		return v.wait("ObservationFailed", v.now.Add(lookAgain))
 
 	// What happened. Whoever saw the exit writes it down; until then it is not known, and never guessed.
-	case len(v.strangers()) > 0:
+	case v.unclaimed():
 		return v.claim("NotOnRecord")
 	case v.owesExit() && v.o.Exit != nil:
 		return v.recordExit()
@@ -63,6 +63,8 @@ func next(v view) Action {
 	// It lives.
 	case v.alive() && v.cur.Stop == nil && !v.current():
 		return v.stop(v.unwanted())
+	case v.alive() && v.cur.Stop == nil && v.o.Lost:
+		return v.stop("RuntimeStateLost")
 	case v.alive() && v.cur.Stop != nil && !v.cur.Stop.Sent:
 		return v.stop(v.cur.Stop.Reason)
 	case v.alive() && v.cur.Stop != nil && v.pending(v.cur.Stop.Wait):
@@ -73,16 +75,20 @@ func next(v view) Action {
 		return v.start("Unfinished")
 	case v.alive() && v.leftover() != nil:
 		return v.clean("Replaced")
+	case v.alive() && v.stuck():
+		return v.wait("CleanFailed", v.unstuck())
 	case v.alive():
 		return v.settled("Running")
 
 	// Nothing lives. What must be gone before the next attempt goes first, other remains when there is time.
 	case v.leftover() != nil && v.mustGoFirst():
 		return v.clean("BeforeNext")
-	case v.idle() == "":
+	case v.idle() == "" && !v.outlived():
 		return v.create("Desired")
 	case v.leftover() != nil:
 		return v.clean("Ended")
+	case v.stuck():
+		return v.wait("CleanFailed", v.unstuck())
 	case v.d == nil && v.r.RemovedAt.IsZero():
 		return v.forget("Removed")
 	case v.idle() == "BackOff":

@@ -110,6 +110,8 @@ func command(t *testing.T, m *model, f []string, out *strings.Builder) {
 	case "stranger": // an instance that is not on record
 		m.nextPID++
 		m.procs[arg(1)] = &proc{process: m.process(), launch: true}
+	case "lostState": // the runtime knows nothing of it any more
+		m.procs[arg(1)].lost = true
 	case "ignores": // ignores NAME: no signal but KILL ends it
 		m.ignores[arg(1)] = true
 	case "blind": // blind INSTANCE [REASON...]: it cannot be observed

@@ -88,7 +88,7 @@ func (v *view) phase() (Phase, string) {
 	case v.alive(), v.launching() && v.cur.LaunchError == "":
 		return Creating, v.problem()
 	case v.owesExit():
-		return Unknown, "it has ended; how is not known yet"
+		return Stopping, "it has ended; how is not known yet"
 	}
 	switch idle := v.idle(); idle {
 	case "NotDesired":
@@ -128,10 +128,6 @@ func (v *view) lastWord() string {
 
 // conditions says the same for programs: Ready while it runs, Progressing while something is still to come.
 func (v *view) conditions(p Phase, message string) []Condition {
-	var since *time.Time
-	if !v.r.ChangedAt.IsZero() {
-		since = new(v.r.ChangedAt)
-	}
 	status := func(yes bool) string {
 		switch {
 		case p == Unknown:
@@ -142,8 +138,35 @@ func (v *view) conditions(p Phase, message string) []Condition {
 		return "False"
 	}
 	progressing := p == Creating || p == Stopping || p == BackOff || p == Pending && v.idle() == ""
+	reason, since := v.reason(p), v.since(p)
 	return []Condition{
-		{Type: "Ready", Status: status(p == Running), Reason: string(p), Message: message, LastTransitionTime: since},
-		{Type: "Progressing", Status: status(progressing), Reason: string(p), Message: message, LastTransitionTime: since},
+		{Type: "Ready", Status: status(p == Running), Reason: reason, Message: message, LastTransitionTime: since},
+		{Type: "Progressing", Status: status(progressing), Reason: reason, Message: message, LastTransitionTime: since},
 	}
+}
+
+// reason is the phase, or one word that says more.
+func (v *view) reason(p Phase) string {
+	switch {
+	case p == Unknown:
+		return "ObservationFailed"
+	case p == Stopping && v.cur != nil && v.cur.Stop != nil:
+		return v.cur.Stop.Reason
+	case p == Pending && v.idle() != "":
+		return v.idle()
+	}
+	return string(p)
+}
+
+// since is when the phase began, as far as that is on record.
+func (v *view) since(p Phase) *time.Time {
+	switch {
+	case p == Running:
+		return new(v.cur.StartCommitted)
+	case v.r.LastExit != nil && (p == BackOff || p == Stopped || p == Completed || p == Failed):
+		return new(v.r.LastExit.FinishedAt)
+	case !v.r.ChangedAt.IsZero():
+		return new(v.r.ChangedAt)
+	}
+	return nil
 }

@@ -54,6 +54,11 @@ func (v *view) strangers() []int {
 	return strange
 }
 
+// unclaimed: there are strangers, or numbers were given that the record does not know of.
+func (v *view) unclaimed() bool {
+	return len(v.strangers()) > 0 || v.have.Highest[v.name] > v.r.LastAttempt
+}
+
 // owesExit: user code may have run, and how it ended is not on record.
 func (v *view) owesExit() bool { return v.cur != nil && !v.cur.Over && !v.cur.StartCommitted.IsZero() }
 
@@ -99,24 +104,38 @@ func (v *view) idle() string {
 	return ""
 }
 
-// leftover is the oldest attempt that is over and not cleaned up.
+// leftover is the oldest attempt that is over and can be cleaned up now.
 func (v *view) leftover() *store.Attempt {
 	for i := range v.r.Attempts {
-		if v.r.Attempts[i].Over {
-			return &v.r.Attempts[i]
+		if a := &v.r.Attempts[i]; a.Over && !v.pending(a.Retry) {
+			return a
 		}
 	}
 	return nil
 }
 
+// stuck: an attempt is over, and a clean of it has failed a moment ago. unstuck is when the next one may be tried.
+func (v *view) stuck() bool { return !v.unstuck().IsZero() }
+
+func (v *view) unstuck() (at time.Time) {
+	for _, a := range v.r.Attempts {
+		if a.Over && v.pending(a.Retry) && (at.IsZero() || a.Retry.Until.Before(at)) {
+			at = a.Retry.Until
+		}
+	}
+	return at
+}
+
+// outlived: there are remains that may hold live processes of the container (shared pid namespace) or hooks that must
+// run before anything new begins.
+func (v *view) outlived() bool {
+	return slices.ContainsFunc(v.r.Attempts, func(a store.Attempt) bool { return a.Over && !a.Private })
+}
+
 // maxLeftovers bounds what a loop of immediate restarts may leave behind.
 const maxLeftovers = 2
 
-// mustGoFirst: the remains may hold live processes of the container (shared pid namespace) or hooks that must run, or
-// there are too many of them.
-func (v *view) mustGoFirst() bool {
-	return !v.leftover().Private || len(v.r.Attempts) > maxLeftovers
-}
+func (v *view) mustGoFirst() bool { return v.outlived() || len(v.r.Attempts) > maxLeftovers }
 
 // pending: a recorded wait is not over.
 func (v *view) pending(w store.Wait) bool { return v.now.Before(w.Until) }
@@ -124,8 +143,11 @@ func (v *view) pending(w store.Wait) bool { return v.now.Before(w.Until) }
 // waits are all waits on record.
 func (v *view) waits() []store.Wait {
 	w := []store.Wait{v.r.Retry, v.r.Backoff}
-	if v.cur != nil && v.cur.Stop != nil {
-		w = append(w, v.cur.Stop.Wait)
+	for _, a := range v.r.Attempts {
+		w = append(w, a.Retry)
+		if a.Stop != nil && !a.Over {
+			w = append(w, a.Stop.Wait)
+		}
 	}
 	return w
 }

@@ -102,6 +102,7 @@ type Attempt struct {
 	StartCommitted time.Time          `json:"startCommitted"` // written before start; from here on an exit is owed
 	Started        bool               `json:"started"`        // written after start
 	Stop           *Stopping          `json:"stop"`           // written before the stop signal
+	Retry          Wait               `json:"retry"`          // after a clean of it that failed
 	Over           bool               `json:"over"`           // its exit is recorded, or it is known to have run nothing
 }
 

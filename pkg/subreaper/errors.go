@@ -19,6 +19,10 @@ var (
 	// ErrProtocol says that pair and client are of versions that do not talk.
 	ErrProtocol = errors.New("subreaper speaks another protocol")
 
+	// ErrDamaged says that a record is there and cannot be understood: records are linked whole, so it was cut short by a
+	// power failure or by somebody else.
+	ErrDamaged = errors.New("damaged record")
+
 	// ErrNoPair says that no pair is alive.
 	ErrNoPair = errors.New("no subreaper pair is running")
 )

@@ -33,7 +33,7 @@ func readRecord[T any](path string) (T, error) {
 		return v, err
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
-		return v, fmt.Errorf("%s: %w", path, err)
+		return v, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 	}
 	return v, nil
 }

@@ -2,6 +2,7 @@ package pair_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -66,7 +67,7 @@ func TestLaunchAgain(t *testing.T) {
 func TestLaunchLost(t *testing.T) {
 	w := startWorld(t)
 	q := w.script("lost.1", `printf x >>"$DIR/count"; sleep 1000`)
-	q.Timeout = 500 * time.Millisecond
+	q.Timeout = 2 * time.Second // long enough for the kill to come first on a busy machine
 	before := w.hello()
 	failed := make(chan error)
 	go func() {
@@ -182,6 +183,11 @@ func TestChildThatFallsLate(t *testing.T) {
 }
 
 func TestOutputIsAppendedToPrivateLogs(t *testing.T) {
+	stray, err := unix.Open("/dev/zero", unix.O_RDONLY, 0) // not close-on-exec: the guard is given it by mistake
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(stray) }()
 	w := startWorld(t)
 	reaper := w.hello().Reaper
 	for _, id := range []string{"log.1", "log.2"} {
@@ -271,6 +277,25 @@ func TestBadPackets(t *testing.T) {
 	}
 	if after := w.hello(); after != before || exists(w.run.Launching("future.1")) {
 		t.Errorf("something happened: %+v", after)
+	}
+}
+
+// TestClientThatHasGone: a controller that died while its request waited in the backlog must not have a container made.
+func TestClientThatHasGone(t *testing.T) {
+	w := startWorld(t)
+	reaper := w.hello().Reaper
+	w.must(syscall.Kill(reaper, syscall.SIGSTOP))
+	packet, err := json.Marshal(subreaper.Request{Protocol: subreaper.ProtocolVersion, Launch: new(w.request("gone.1"))})
+	w.must(err)
+	conn, err := net.Dial("unixpacket", w.run.Socket())
+	w.must(err)
+	_, err = conn.Write(packet)
+	w.must(err)
+	w.must(conn.Close())
+	w.must(syscall.Kill(reaper, syscall.SIGCONT))
+	w.launch(w.request("here.1")) // accepted after it
+	if exists(w.run.Launching("gone.1")) {
+		t.Error("the request of a dead client was served")
 	}
 }
 

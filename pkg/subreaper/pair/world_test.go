@@ -128,7 +128,9 @@ func (w *world) tearDown() {
 	for _, p := range w.inits {
 		_ = p.Signal(syscall.SIGKILL)
 	}
-	_ = w.client.Stop(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = w.client.Stop(ctx) // as a courtesy: what does not stop is killed
 	// Freeze both before killing either, or one heals the other.
 	for alive := w.roles(""); len(alive) > 0; alive = w.roles("") {
 		for _, pid := range alive {

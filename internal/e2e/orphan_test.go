@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"reconciler.dev/reconciler/internal/runctest"
+)
+
+// TestOrphansAreLeftAlone: what somebody runs by hand in our runtime root is told of, and not touched: not by its own
+// events, not by a resync, not by the next controller.
+func TestOrphansAreLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	bundle := w.bundle("exec sleep 100000", runctest.BundleOptions{CgroupsPath: w.cgroup + "-orphan/mine.1"})
+	runc := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command(runctest.RuncPath(t), append([]string{"--root", filepath.Join(w.root, "run/runc")}, args...)...)
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("runc %v: %v", args, err)
+		}
+	}
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	runc("create", "--bundle", bundle, "--pid-file", pidFile, "mine.1")
+	defer func() {
+		runc("delete", "--force", "mine.1")
+		sweep(t, w.cgroup+"-orphan")
+	}()
+	runc("start", "mine.1")
+	told := func() bool {
+		out, err := w.try("events", "mine.1")
+		return err == nil && strings.Contains(out, "Orphan")
+	}
+	w.until("it is told", told)
+	// Two lists later, whose order a manifest that comes and goes makes sure of, and in the next controller's life.
+	for range 2 {
+		w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
+		pid := w.running("web", 0)
+		signalPID(t, pid, syscall.SIGKILL)
+		w.running("web", pid)
+		w.restart()
+		w.settled()
+	}
+	out, err := exec.Command(runctest.RuncPath(t), "--root", filepath.Join(w.root, "run/runc"), "state", "mine.1").Output()
+	if err != nil || !strings.Contains(string(out), "running") {
+		t.Errorf("it was touched: %v %s", err, out)
+	}
+	if c := w.get("mine"); c != nil {
+		t.Errorf("it became a container of ours: %+v", c)
+	}
+}
+
+// sweep removes an empty cgroup in every hierarchy.
+func sweep(t *testing.T, path string) {
+	t.Helper()
+	dirs, err := filepath.Glob("/sys/fs/cgroup/*" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range append(dirs, "/sys/fs/cgroup"+path) {
+		_ = syscall.Rmdir(dir)
+	}
+}
+
+// TestAPausedContainerCanBeStopped: SIGKILL stays pending in a frozen v1 cgroup.
+func TestAPausedContainerCanBeStopped(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 100ms}\n")
+	pid := w.running("web", 0)
+	if out, err := exec.Command(runctest.RuncPath(t), "--root", filepath.Join(w.root, "run/runc"), "pause", "web.1").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	w.run("stop", "web")
+	w.phase("web", "Stopped")
+	if alive(pid) {
+		t.Error("it lives")
+	}
+	w.oneEach("web", 1)
+}
+
+// TestALostRuntimeStateIsReplaced: the runtime's root was wiped under a living container.
+func TestALostRuntimeStateIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
+	pid := w.running("web", 0)
+	if out, err := exec.Command("rm", "-r", filepath.Join(w.root, "run/runc/web.1")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	w.running("web", pid)
+	if alive(pid) {
+		t.Error("two live instances")
+	}
+	w.oneEach("web", 1)
+}
