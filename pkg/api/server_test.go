@@ -204,7 +204,8 @@ func TestSomebodyElseThere(t *testing.T) {
 // The request under way when Shutdown begins is answered before Serve returns: the caller then closes the store.
 func TestServeEndsAfterTheLastAnswer(t *testing.T) {
 	w := newWorld(t)
-	l, err := Listen(filepath.Join(t.TempDir(), "reconciler.sock"))
+	path := filepath.Join(t.TempDir(), "reconciler.sock")
+	l, err := Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestServeEndsAfterTheLastAnswer(t *testing.T) {
 		return nil
 	}
 	go func() { served <- s.Serve(l) }()
-	if _, err := ask[struct{}](t.Context(), client(t, l.Addr().String()), "POST", "/v1/down"); err != nil {
+	if _, err := ask[struct{}](t.Context(), client(t, path), "POST", "/v1/down"); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(<-shut, <-served); err != nil {
