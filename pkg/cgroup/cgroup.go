@@ -212,9 +212,9 @@ func (p *Parent) RemoveParent() error {
 // OOMKills is how often the OOM killer struck in an instance's cgroup: oom_kill in memory.events (v2) or in
 // memory.oom_control (v1). It can be read until the cgroup is removed, and is 0 where nothing tells.
 func (p *Parent) OOMKills(instance string) int {
-	for _, dir := range p.dirs(instance) {
+	for _, h := range p.hierarchies {
 		for _, file := range []string{"memory.events", "memory.oom_control"} {
-			b, err := os.ReadFile(filepath.Join(dir, file))
+			b, err := os.ReadFile(filepath.Join(h, p.Path(instance), file))
 			if err != nil {
 				continue
 			}

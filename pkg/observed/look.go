@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"reconciler.dev/reconciler/pkg/cgroup"
@@ -55,7 +56,7 @@ func (l Looker) look(q Question, open opener) Instance {
 	if err := l.life(&i, open); err != nil {
 		return Instance{ID: q.ID, Unknown: err.Error()}
 	}
-	if i.Life == Dead && l.Cgroups != nil {
+	if i.Exit != nil && i.Exit.Status.Signal() == syscall.SIGKILL && l.Cgroups != nil {
 		i.OOM = l.Cgroups.OOMKills(i.ID) > 0
 	}
 	if i.Life == Alive && l.RuntimeRoot != "" {

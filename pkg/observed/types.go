@@ -26,7 +26,7 @@ type Instance struct {
 	Life    Life
 	Ours    bool            // alive as a child of the guard or the reaper, who will see it end
 	Exit    *subreaper.Exit // how it ended; nil while that is not known yet
-	OOM     bool            // the kernel's OOM killer struck in its cgroup
+	OOM     bool            // it died by SIGKILL, and the OOM killer struck in its cgroup
 	Lost    bool            // alive, and its runtime knows nothing of it any more
 }
 

@@ -15,6 +15,8 @@ import (
 
 // Effects is what an action may do to the world. Every method is safe to repeat. Node is the real one.
 type Effects interface {
+	// Expect is told that a launch comes next, as soon as that is known. It must not block.
+	Expect()
 	// Launch creates the instance, which then waits to be started. An error that is a *NotLaunched says that this
 	// instance never will run; any other one that it is not known.
 	Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt) error
@@ -53,6 +55,9 @@ type Executor struct {
 func (x *Executor) Do(ctx context.Context, a Action) error {
 	x.Log.Info("action", "container", a.Name, "action", a.String(), "detail", a.Detail)
 	record := context.WithoutCancel(ctx)
+	if a.Verb == Launch {
+		x.Effects.Expect()
+	}
 	if a.Record != nil {
 		intent := store.Change{Record: a.Record, Exit: a.Exit, Attempt: a.Attempt, Events: a.events(x.Now())}
 		if err := x.Records.Commit(record, intent); err != nil {

@@ -208,6 +208,8 @@ func (m *model) effect(verb string, do func()) error {
 	return m.alive()
 }
 
+func (m *model) Expect() {}
+
 func (m *model) Launch(_ context.Context, d *store.Desired, a *store.Attempt) error {
 	return m.effect("launch", func() {
 		if m.procs[a.Instance] != nil {

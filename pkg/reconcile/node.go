@@ -41,6 +41,9 @@ const (
 	cleanTimeout  = 20 * time.Second
 )
 
+// Expect hides the slow part of entering a cgroup behind the commit of the intent.
+func (n *Node) Expect() { go cgroup.Warm() }
+
 // Launch makes the derived bundle and has the reaper run the runtime's create on it.
 func (n *Node) Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt) error {
 	id := attempt.Instance

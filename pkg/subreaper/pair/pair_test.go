@@ -156,7 +156,7 @@ func TestKillBoth(t *testing.T) {
 func TestSecondGuardIsRefused(t *testing.T) {
 	w := startWorld(t)
 	before := w.hello()
-	out, err := exec.Command(binary, "guard", "--run", string(w.run), "--state", w.state).CombinedOutput()
+	out, err := exec.Command(w.binary, "guard", "--run", string(w.run), "--state", w.state).CombinedOutput()
 	e, ok := errors.AsType[*exec.ExitError](err)
 	if !ok || e.ExitCode() != subreaper.ExitLocked || !strings.Contains(string(out), "another pair holds the lock") {
 		t.Errorf("a second guard: %v\n%s", err, out)
@@ -167,12 +167,13 @@ func TestSecondGuardIsRefused(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	w := newWorld(t)
 	for _, args := range [][]string{
 		nil, {"relay"}, {"guard"}, {"guard", "--run", "/r"}, {"guard", "--run", "r", "--state", "/s"}, {"guard", "--run"},
 		{"guard", "--run", "/r", "--state", "/s", "--lock", "x"}, {"guard", "--run", "/r", "--state", "/s", "--held", "a"},
 		{"guard", "--run", "/r", "--state", "/s", "--what", "x"}, {"reaper", "--run", "/r", "--state", "/s"},
 	} {
-		out, err := exec.Command(binary, args...).CombinedOutput()
+		out, err := exec.Command(w.binary, args...).CombinedOutput()
 		e, ok := errors.AsType[*exec.ExitError](err)
 		if !ok || e.ExitCode() != 2 || !strings.Contains(string(out), "usage:") {
 			t.Errorf("%q: %v, %s", args, err, out)
@@ -216,17 +217,12 @@ func TestStop(t *testing.T) {
 
 // TestUpgrade: SIGHUP puts the file that now is at the program's path in place of both images.
 func TestUpgrade(t *testing.T) {
-	w := newWorld(t)
-	path := filepath.Join(w.dir, "reconciler-subreaper")
+	w := startWorld(t)
+	path := w.binary
 	install := func(content []byte) {
 		w.must(os.WriteFile(path+".new", content, 0o755))
 		w.must(os.Rename(path+".new", path))
 	}
-	program, err := os.ReadFile(binary)
-	w.must(err)
-	install(program)
-	w.useBinary(path)
-	w.start()
 	before := w.hello()
 	w.launchMany("a", 2)
 
@@ -269,13 +265,8 @@ func TestUpgrade(t *testing.T) {
 
 // TestKeepAsksForUpgrade: a controller that comes up beside a newer file has the pair replace itself.
 func TestKeepAsksForUpgrade(t *testing.T) {
-	w := newWorld(t)
-	path := filepath.Join(w.dir, "reconciler-subreaper")
-	program, err := os.ReadFile(binary)
-	w.must(err)
-	w.must(os.WriteFile(path, program, 0o755))
-	w.useBinary(path)
-	w.start()
+	w := startWorld(t)
+	path := w.binary
 	before := w.hello()
 	w.stop() // the controller ends; the pair does not
 	w.must(os.WriteFile(path+".new", program, 0o755))

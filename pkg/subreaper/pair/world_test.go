@@ -22,27 +22,36 @@ import (
 	_ "reconciler.dev/reconciler/pkg/subreaper/pair" // else go test takes a cached result for a changed program
 )
 
-// binary is the real program, built once: what is killed, measured and replaced here is what users run.
-var binary string
+// program is the real one, built once: what is killed, measured and replaced here is what users run.
+var program []byte
 
 func TestMain(m *testing.M) {
 	// What both guard and reaper leave falls to this process, which plays the part of pid 1.
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		panic(err)
+	err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	if err == nil {
+		program, err = build()
 	}
-	dir, err := os.MkdirTemp("", "subreaper")
 	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "reconciler-subreaper")
-	build := exec.Command("go", "build", "-o", binary, "reconciler.dev/reconciler/cmd/reconciler-subreaper")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	runctest.Main(m)
+}
+
+// build keeps the program in memory and leaves no directory behind: runctest.Main does not return.
+func build() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "subreaper")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "reconciler-subreaper")
+	cmd := exec.Command("go", "build", "-o", path, "reconciler.dev/reconciler/cmd/reconciler-subreaper")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return os.ReadFile(path)
 }
 
 const patience = 20 * time.Second // a bound for what must happen at all, not a measure of anything
@@ -51,6 +60,7 @@ const patience = 20 * time.Second // a bound for what must happen at all, not a 
 type world struct {
 	testing.TB
 	dir    string
+	binary string
 	run    subreaper.RunDir
 	state  string
 	client *subreaper.Client
@@ -66,7 +76,9 @@ func newWorld(t testing.TB) *world {
 	runctest.Require(t, runctest.Root, runctest.Pidfd)
 	w := &world{TB: t, dir: t.TempDir(), inits: map[string]subreaper.Process{}, stop: func() {}}
 	w.run, w.state = subreaper.RunDir(filepath.Join(w.dir, "run")), filepath.Join(w.dir, "state")
-	w.useBinary(binary)
+	w.binary = filepath.Join(w.dir, "reconciler-subreaper")
+	w.must(os.WriteFile(w.binary, program, 0o755))
+	w.useBinary(w.binary)
 	t.Cleanup(w.tearDown)
 	return w
 }
@@ -215,7 +227,12 @@ func (w *world) whole(before subreaper.Hello) subreaper.Hello {
 	return h
 }
 
-func kill(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }
+// kill never takes what means a group, or everybody: a test that went wrong must not end its own machine.
+func kill(pid int) {
+	if pid > 1 {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
 
 // The stand-in for a container runtime: it leaves an orphan and ends, which is all that the reaper may rely on. The
 // orphan reads a line from a FIFO and evaluates it: the test says how each init ends.
