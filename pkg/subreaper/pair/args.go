@@ -21,6 +21,7 @@ type args struct {
 	guard    int // reaper: its parent
 	lock     int
 	listener int
+	inotify  int            // of the image before this one
 	reaper   int            // guard: the reaper that it started before it replaced itself; 0 if there is none
 	upgraded bool           // guard: it has replaced itself and passes that on to its reaper
 	held     map[string]int // instance id -> pidfd of a process that is not my child
@@ -29,7 +30,7 @@ type args struct {
 const usage = "usage: reconciler-subreaper guard|reaper --run DIR --state DIR"
 
 func parseArgs(argv []string) (args, error) {
-	a := args{lock: -1, listener: -1, held: map[string]int{}}
+	a := args{lock: -1, listener: -1, inotify: -1, held: map[string]int{}}
 	if len(argv) < 2 || argv[1] != subreaper.RoleGuard && argv[1] != subreaper.RoleReaper {
 		return a, errors.New(usage)
 	}
@@ -59,6 +60,8 @@ func (a *args) set(name, value string) (err error) {
 		a.state = filepath.Clean(value)
 	case "--guard":
 		a.guard, err = strconv.Atoi(value)
+	case "--inotify":
+		a.inotify, err = strconv.Atoi(value)
 	case "--reaper":
 		a.reaper, err = strconv.Atoi(value)
 	case "--lock":
@@ -90,6 +93,9 @@ func (a *args) argv() []string {
 		v = append(v, "--guard", strconv.Itoa(a.guard))
 	}
 	v = append(v, "--lock", strconv.Itoa(a.lock), "--listener", strconv.Itoa(a.listener))
+	if a.inotify >= 0 {
+		v = append(v, "--inotify", strconv.Itoa(a.inotify))
+	}
 	if a.role == subreaper.RoleGuard && a.reaper != 0 {
 		v = append(v, "--reaper", strconv.Itoa(a.reaper), "--upgraded", strconv.FormatBool(a.upgraded))
 	}

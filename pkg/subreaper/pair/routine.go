@@ -22,7 +22,6 @@ type routine struct {
 
 	epoll     int
 	signals   *signals
-	inotify   int
 	guardFD   int // reaper: pidfd of its guard, else -1
 	reaperPID int // guard: 0 while there is none
 	reaperFD  int
@@ -72,7 +71,7 @@ func newRoutine(a args) (*routine, error) {
 	runtime.GOMAXPROCS(1) // one thread works; more of them cost memory
 	debug.SetGCPercent(10)
 	r := &routine{
-		args: a, pid: os.Getpid(), guardFD: -1, reaperFD: -1, inotify: -1,
+		args: a, pid: os.Getpid(), guardFD: -1, reaperFD: -1,
 		watches: map[string]*watch{}, byFD: map[int]*watch{}, launches: map[string]*launch{}, conns: map[int]*conn{},
 		childrenDue: true, scanDue: true, heirDue: true, acceptDue: true,
 		logged: map[string]bool{}, untidy: 1,
@@ -96,8 +95,10 @@ func newRoutine(a args) (*routine, error) {
 	if err := r.poll(r.signals.fd, unix.EPOLLIN); err != nil {
 		return nil, err
 	}
-	if r.inotify, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("inotify: %w", err)
+	if r.inotify < 0 {
+		if r.inotify, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK); err != nil {
+			return nil, fmt.Errorf("inotify: %w", err)
+		}
 	}
 	if err := r.poll(r.inotify, unix.EPOLLIN); err != nil {
 		return nil, err
