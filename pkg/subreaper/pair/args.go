@@ -21,7 +21,8 @@ type args struct {
 	guard    int // reaper: its parent
 	lock     int
 	listener int
-	inotify  int            // of the image before this one
+	inotify  int            // mine
+	spare    int            // the other one's inotify, only held: see newInotify
 	reaper   int            // guard: the reaper that it started before it replaced itself; 0 if there is none
 	upgraded bool           // guard: it has replaced itself and passes that on to its reaper
 	held     map[string]int // instance id -> pidfd of a process that is not my child
@@ -30,7 +31,7 @@ type args struct {
 const usage = "usage: reconciler-subreaper guard|reaper --run DIR --state DIR"
 
 func parseArgs(argv []string) (args, error) {
-	a := args{lock: -1, listener: -1, inotify: -1, held: map[string]int{}}
+	a := args{lock: -1, listener: -1, inotify: -1, spare: -1, held: map[string]int{}}
 	if len(argv) < 2 || argv[1] != subreaper.RoleGuard && argv[1] != subreaper.RoleReaper {
 		return a, errors.New(usage)
 	}
@@ -46,7 +47,7 @@ func parseArgs(argv []string) (args, error) {
 	if !filepath.IsAbs(string(a.run)) || !filepath.IsAbs(a.state) {
 		return a, errors.New("--run and --state must be absolute paths; " + usage)
 	}
-	if a.role == subreaper.RoleReaper && (a.guard == 0 || a.lock < 0 || a.listener < 0) {
+	if a.role == subreaper.RoleReaper && (a.guard == 0 || a.lock < 0 || a.listener < 0 || a.inotify < 0) {
 		return a, errors.New("a reaper is started by its guard; " + usage)
 	}
 	return a, nil
@@ -62,6 +63,8 @@ func (a *args) set(name, value string) (err error) {
 		a.guard, err = strconv.Atoi(value)
 	case "--inotify":
 		a.inotify, err = strconv.Atoi(value)
+	case "--spare":
+		a.spare, err = strconv.Atoi(value)
 	case "--reaper":
 		a.reaper, err = strconv.Atoi(value)
 	case "--lock":
@@ -93,9 +96,7 @@ func (a *args) argv() []string {
 		v = append(v, "--guard", strconv.Itoa(a.guard))
 	}
 	v = append(v, "--lock", strconv.Itoa(a.lock), "--listener", strconv.Itoa(a.listener))
-	if a.inotify >= 0 {
-		v = append(v, "--inotify", strconv.Itoa(a.inotify))
-	}
+	v = append(v, "--inotify", strconv.Itoa(a.inotify), "--spare", strconv.Itoa(a.spare))
 	if a.role == subreaper.RoleGuard && a.reaper != 0 {
 		v = append(v, "--reaper", strconv.Itoa(a.reaper), "--upgraded", strconv.FormatBool(a.upgraded))
 	}

@@ -56,7 +56,7 @@ func (r *routine) watchGuard() error {
 // inherited descriptors ours alone: a runtime that inherited the lock would hold it for as long as it lives. What this
 // image has opened itself is close-on-exec, so the flag tells one from the other.
 func (r *routine) closeStrays() error {
-	mine := map[int]bool{0: true, 1: true, 2: true, r.lock: true, r.listener: true, r.inotify: true}
+	mine := map[int]bool{0: true, 1: true, 2: true, r.lock: true, r.listener: true, r.inotify: true, r.spare: true}
 	for _, fd := range r.held {
 		mine[fd] = true
 	}
@@ -204,13 +204,16 @@ func (r *routine) startReaper() {
 		r.retry()
 		return
 	}
-	const lock, listener = 3, 4 // places in Files
+	const lock, listener, inotify, spare = 3, 4, 5, 6 // places in Files
 	next := r.args
 	next.role, next.guard, next.lock, next.listener = subreaper.RoleReaper, r.pid, lock, listener
-	next.inotify, next.held = -1, nil
+	next.inotify, next.spare, next.held = inotify, spare, nil
 	pid, err := syscall.ForkExec("/proc/self/exe", next.argv(), &syscall.ProcAttr{
 		Dir: "/", Env: os.Environ(),
-		Files: []uintptr{uintptr(r.null), uintptr(r.null), 2, uintptr(r.lock), uintptr(r.listener)},
+		Files: []uintptr{
+			uintptr(r.null), uintptr(r.null), 2,
+			uintptr(r.lock), uintptr(r.listener), uintptr(r.spare), uintptr(r.inotify),
+		},
 	})
 	if err != nil {
 		r.log("start a reaper: %v", err)
@@ -249,10 +252,9 @@ func (r *routine) reaperDied() {
 // exec replaces this process's image: pid, children, zombies, lock, listener and the pidfds of other people's children
 // stay. It returns only if that failed; then all is as before.
 func (r *routine) exec(path string, next args) {
-	next.lock, next.listener, next.inotify = r.lock, r.listener, r.inotify
+	next.lock, next.listener, next.inotify, next.spare = r.lock, r.listener, r.inotify, r.spare
 	next.held = r.foreign()
-	// Closing inotify waits until the kernel has destroyed its marks: 10 to 17 ms in which nobody has a pair.
-	keep := []int{r.lock, r.listener, r.inotify}
+	keep := []int{r.lock, r.listener, r.inotify, r.spare}
 	for _, fd := range next.held {
 		keep = append(keep, fd)
 	}

@@ -57,7 +57,7 @@ func idleGuard(t *testing.T) *routine {
 		t.Fatal(err)
 	}
 	r := &routine{
-		args: args{role: subreaper.RoleGuard, run: subreaper.RunDir(t.TempDir()), lock: -1, listener: 0, inotify: -1, held: map[string]int{}},
+		args: args{role: subreaper.RoleGuard, run: subreaper.RunDir(t.TempDir()), lock: -1, listener: 0, inotify: -1, spare: -1, held: map[string]int{}},
 		pid:  os.Getpid(), bootID: boot,
 		watches: map[string]*watch{}, byFD: map[int]*watch{}, launches: map[string]*launch{}, logged: map[string]bool{},
 	}
@@ -88,9 +88,9 @@ func zombie(t *testing.T, script string) int {
 
 func TestArgsRoundTrip(t *testing.T) {
 	for _, a := range []args{
-		{program: "/bin/x", role: "guard", run: "/run/r", state: "/var/s", lock: -1, listener: -1, inotify: -1, held: map[string]int{}},
-		{program: "x", role: "guard", run: "/r", state: "/s", lock: 3, listener: 4, inotify: 5, reaper: 77, upgraded: true, held: map[string]int{"a.1": 9, "b.2": 10}},
-		{program: "x", role: "reaper", run: "/r r", state: "/s", guard: 12, lock: 3, listener: 4, inotify: -1, held: map[string]int{}},
+		{program: "/bin/x", role: "guard", run: "/run/r", state: "/var/s", lock: -1, listener: -1, inotify: -1, spare: -1, held: map[string]int{}},
+		{program: "x", role: "guard", run: "/r", state: "/s", lock: 3, listener: 4, inotify: 5, spare: 6, reaper: 77, upgraded: true, held: map[string]int{"a.1": 9, "b.2": 10}},
+		{program: "x", role: "reaper", run: "/r r", state: "/s", guard: 12, lock: 3, listener: 4, inotify: 5, spare: 6, held: map[string]int{}},
 	} {
 		got, err := parseArgs(a.argv())
 		if err != nil || !slices.Equal(got.argv(), a.argv()) || fmt.Sprint(got) != fmt.Sprint(a) {
