@@ -10,6 +10,7 @@ controller=
 [[ -x $reconciler ]] || { echo "$0: $reconciler is missing: run make build" >&2; exit 1; }
 root=$(mktemp -d /var/tmp/reconciler.XXXXXXXX)
 cgroup=reconciler-${root##*.}
+unset "${!RECONCILER_@}" # another controller's socket, say: what is done here must not reach it
 export RECONCILER_ROOT=$root
 
 # world PORT: the example bundles and copies of their manifests, with the web service on PORT.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -75,9 +76,12 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 func (d *daemon) open() (err error) {
 	run := subreaper.RunDir(d.paths.Run)
 	runtimeRoot, bundles := filepath.Join(d.paths.Run, "runc"), filepath.Join(d.paths.Run, "bundles")
+	scratch := filepath.Join(d.paths.Run, "runtime") // logs of calls that a killed controller did not see the end of
+	if err := os.RemoveAll(scratch); err != nil {
+		return err
+	}
 	oci, err := runc.New(runc.Config{
-		Path: d.options.Runtime, Root: runtimeRoot, LogDir: filepath.Join(d.paths.Run, "runtime"),
-		StateDir: filepath.Join(d.paths.Run, "runtime"), Timeout: runtimeTimeout,
+		Path: d.options.Runtime, Root: runtimeRoot, LogDir: scratch, StateDir: scratch, Timeout: runtimeTimeout,
 	})
 	if err != nil {
 		return err
@@ -211,8 +215,19 @@ func (d *daemon) goDown(context.Context) error {
 func (d *daemon) endPair(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := d.pair.Stop(ctx); err != nil {
-		return err
+	for {
+		err := d.pair.Stop(ctx)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, subreaper.ErrBusy) {
+			return err
+		}
+		select { // it may not have noticed the last death yet
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 	d.log.Info("ended; nothing is left running")
 	return d.cgroups.RemoveParent()

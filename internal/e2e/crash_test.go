@@ -353,3 +353,41 @@ func TestDamagedRuntimeState(t *testing.T) {
 	}
 	w.oneEach("web", 1)
 }
+
+// TestAWipedStateDirectoryMakesNoSecondPair: the pair's lock is gone with it, its listener is not.
+func TestAWipedStateDirectoryMakesNoSecondPair(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	guard, reaper := w.pair()
+	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
+	pid := w.running("web", 0)
+	w.kill()
+	w.must(os.RemoveAll(filepath.Join(w.root, "state")))
+	w.start()
+	w.running("web", pid)
+	w.settled()
+	if g, r := w.pair(); g != guard || r != reaper {
+		t.Errorf("guard %d and reaper %d, were %d and %d", g, r, guard, reaper)
+	}
+	if alive(pid) {
+		t.Error("two live instances")
+	}
+}
+
+// TestDownThatDidNotComeToBe: a controller that dies on the way has not stopped what it held.
+func TestDownThatDidNotComeToBe(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle("trap '' TERM; "+strings.Replace(forever, "exec", "", 1), runctest.BundleOptions{}), "  stop: {gracePeriod: 3s}\n")
+	w.running("web", 0)
+	w.until("it ignores TERM", func() bool { return len(w.lines("web")) == 1 })
+	down := make(chan error, 1)
+	go func() { _, err := w.try("down", "--exit"); down <- err }()
+	w.phase("web", "Stopping")
+	w.kill()
+	if err := <-down; err == nil || !strings.Contains(err.Error(), "held") {
+		t.Errorf("down says %v", err)
+	}
+	w.start()
+	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
+}

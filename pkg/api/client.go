@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -117,7 +119,8 @@ func (c *Client) ConfirmSources(ctx context.Context) error {
 func (c *Client) Restart(ctx context.Context, name string) error { return c.verb(ctx, name, "restart") }
 
 // Down has the daemon stop all containers, then the subreapers, then itself. It returns once the daemon's process is
-// gone. When ctx ends sooner it returns, and the daemon goes on.
+// gone; the error is ErrStillHeld if it ended in another way, and containers may run on. When ctx ends sooner Down
+// returns, and the daemon goes on.
 func (c *Client) Down(ctx context.Context) error {
 	daemon, err := c.process(ctx)
 	if err != nil {
@@ -127,7 +130,15 @@ func (c *Client) Down(ctx context.Context) error {
 	if _, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/down"); err != nil {
 		return err
 	}
-	return ended(ctx, daemon)
+	if err := ended(ctx, daemon); err != nil {
+		return err
+	}
+	// The pair removes its socket when it ends because nothing is left to hold, and only then.
+	pair := filepath.Join(filepath.Dir(c.socket), "subreaper.sock")
+	if _, err := os.Lstat(pair); err == nil {
+		return fmt.Errorf("%w: %s is still there; its log says why", ErrStillHeld, pair)
+	}
+	return nil
 }
 
 func (c *Client) verb(ctx context.Context, name, verb string) error {
@@ -177,6 +188,9 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
+		// The chain ends here: a broken pipe of the daemon's is not one of ours.
+		return fmt.Errorf("the daemon at %s hung up: %v; try again", c.socket, cause(err))
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w at %s (%w): start it with `reconciler run`", ErrNoDaemon, c.socket, cause(err))
 	case errors.Is(err, fs.ErrPermission):

@@ -19,6 +19,11 @@ var (
 	ErrPermission = errors.New("permission denied")
 )
 
+// ErrStillHeld is what can be wrong after Down.
+var (
+	ErrStillHeld = errors.New("the daemon has ended, and containers may still be held")
+)
+
 // Error is an error as it travels. Suggestion is what to do about it, or empty.
 type Error struct {
 	Reason     string `json:"reason"` // one CamelCase word

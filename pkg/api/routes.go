@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"reconciler.dev/reconciler/pkg/desired"
 )
@@ -104,7 +105,8 @@ func getLogs(b Backend, name string, w http.ResponseWriter, r *http.Request) err
 	defer log.Close()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set(instanceHeader, log.Instance)
-	if _, err := io.Copy(&patient{w: w, c: http.NewResponseController(w)}, log); err != nil {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a pager stops reading for as long as it likes
+	if _, err := io.Copy(w, log); err != nil {
 		panic(http.ErrAbortHandler) // the status is sent: a cut connection is what can still tell the caller
 	}
 	return nil

@@ -20,7 +20,7 @@ const (
 	maxHeader     = 16 << 10
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
-	writeTimeout  = 30 * time.Second // of an answer, or of one piece of a log
+	writeTimeout  = 30 * time.Second // of an answer but a log, whose reader may be a person
 	idleTimeout   = time.Minute
 )
 
@@ -103,17 +103,4 @@ func guarded(b Backend, who access, do handler, log logr.Logger) http.Handler {
 func refuse(w http.ResponseWriter, err error) {
 	status, e := wire(err)
 	_ = send(w, status, e) // an Error always marshals
-}
-
-// patient gives every piece of a long answer the time that a short one has.
-type patient struct {
-	w http.ResponseWriter
-	c *http.ResponseController
-}
-
-func (p *patient) Write(b []byte) (int, error) {
-	if err := p.c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
-	return p.w.Write(b)
 }

@@ -248,8 +248,9 @@ func walk(dir string, visit func(dir string) error) error {
 }
 
 func ignoreGone(err error) error {
-	// ENODEV: a read from the file of a cgroup that was removed since it was opened.
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV) {
+	// ENODEV: a read from the file of a cgroup that was removed since it was opened. EOPNOTSUPP: one of a threaded cgroup,
+	// whose processes are listed by the domain above it: cgroups(7).
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV) {
 		return nil
 	}
 	return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
@@ -41,6 +43,9 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 			return nil
 		case e := <-w.Events:
 			if e.Has(fsnotify.Create) || e.Has(fsnotify.Remove) {
+				if e.Has(fsnotify.Create) && filepath.Dir(e.Name) == filepath.Clean(o.RuntimeRoot) {
+					o.appeared(idOf(e.Name))
+				}
 				if name, _, ok := ParseInstanceID(idOf(e.Name)); ok {
 					wake(name)
 				}
@@ -51,6 +56,21 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 			}
 			all()
 		}
+	}
+}
+
+// appeared notes an instance that the runtime made, between two lists: a create that was given up for lost may complete
+// after its remains were removed.
+func (o *Observer) appeared(id string) {
+	name, attempt, ok := ParseInstanceID(id)
+	if _, err := os.Lstat(filepath.Join(o.RuntimeRoot, id)); !ok || err != nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !slices.Contains(o.seen[name], attempt) {
+		o.seen[name] = append(o.seen[name], attempt)
+		slices.Sort(o.seen[name])
 	}
 }
 

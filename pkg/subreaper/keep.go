@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -71,7 +72,7 @@ func (c *Client) start() error {
 	if err := os.MkdirAll(c.config.State, 0o700); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(string(c.config.Run), 0o755); err != nil {
+	if err := os.MkdirAll(string(c.config.Run), 0o711); err != nil {
 		return err
 	}
 	lock, err := takeLock(c.config.State)
@@ -79,6 +80,10 @@ func (c *Client) start() error {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
+	// A pair whose lock file was wiped with the state directory still holds its listener.
+	if conn, err := dial(c.config.Run); err == nil {
+		return conn.Close()
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -131,16 +136,22 @@ func takeLock(state string) (*os.File, error) {
 	return f, nil
 }
 
-// pairAlive asks the lock.
+// pairAlive asks the lock, and the listener in case the lock file was wiped.
 func (c *Client) pairAlive() (bool, error) {
 	f, err := takeLock(c.config.State)
 	if f != nil {
 		_ = f.Close()
 	}
+	if f == nil && err == nil {
+		return true, nil
+	}
+	if conn, err := dial(c.config.Run); err == nil {
+		return true, conn.Close()
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
-	return f == nil, err
+	return false, err
 }
 
 // collect waits for dead guards of ours, so that no zombie stays; the error says how they failed. Only pids that start
@@ -161,37 +172,45 @@ func (c *Client) collect() (failed error) {
 
 // untilDeath returns when guard or reaper dies, and with the error of ctx when that ends first.
 func (c *Client) untilDeath(ctx context.Context, h Hello) error {
-	guard, err := c.openRole(h.Guard)
-	if err != nil {
-		return nil // dead already
+	dead := make(chan error, 2)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, pid := range []int{h.Guard, h.Reaper} {
+		fd, err := c.openRole(pid)
+		if err != nil {
+			return nil // dead already
+		}
+		if err := unix.SetNonblock(fd, true); err != nil {
+			_ = unix.Close(fd)
+			return err
+		}
+		f := os.NewFile(uintptr(fd), "pidfd")
+		defer func() { _ = f.Close() }() // ends its wait
+		wg.Go(func() { dead <- awaitDeath(f) })
 	}
-	defer func() { _ = unix.Close(guard) }()
-	reaper, err := c.openRole(h.Reaper)
-	if err != nil {
-		return nil
+	select {
+	case err := <-dead:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	defer func() { _ = unix.Close(reaper) }()
-	cancel, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+}
+
+// awaitDeath waits in the Go runtime's own poller. A blocking poll(2) here, just after a reply came through that
+// poller, left it unattended for 10 ms and more: the launches that waited for the new pair did so for three times as
+// long as the pair took to heal.
+func awaitDeath(pidfd *os.File) error {
+	conn, err := pidfd.SyscallConn()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(cancel) }()
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(done)
-		_, _ = unix.Write(cancel, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	var failed error
+	err = conn.Read(func(fd uintptr) (done bool) {
+		events, err := Poll(int(fd))
+		failed = err
+		return err != nil || events != 0
 	})
-	defer func() {
-		if !stop() {
-			<-done // else it might write to whatever owns the descriptor's number next
-		}
-	}()
-	fds := []unix.PollFd{{Fd: int32(guard), Events: unix.POLLIN}, {Fd: int32(reaper), Events: unix.POLLIN}, {Fd: int32(cancel), Events: unix.POLLIN}}
-	for {
-		if _, err := unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
-			return errors.Join(err, ctx.Err())
-		}
-	}
+	return errors.Join(err, failed)
 }
 
 // Build identifies the file of a program: no two have the same device, inode, size and time of change of contents.

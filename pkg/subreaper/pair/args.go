@@ -108,5 +108,9 @@ func (a *args) argv() []string {
 		items = append(items, id+"="+strconv.Itoa(fd))
 	}
 	slices.Sort(items)
-	return append(v, "--held", strings.Join(items, ","))
+	const together = 500 // one argument may have no more than 128 KiB: MAX_ARG_STRLEN, execve(2)
+	for chunk := range slices.Chunk(items, together) {
+		v = append(v, "--held", strings.Join(chunk, ","))
+	}
+	return v
 }

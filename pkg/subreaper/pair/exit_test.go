@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -211,4 +212,26 @@ func kernelTellsExits() bool {
 func hasPidfdOf(holder, pid int) bool {
 	out, _ := exec.Command("sh", "-c", fmt.Sprintf("cat /proc/%d/fdinfo/*", holder)).Output()
 	return strings.Contains(string(out), fmt.Sprintf("Pid:\t%d\n", pid))
+}
+
+// TestUnknownZombiesWaitForAWholeScan: what could not be read may be about the zombie. Here it is no file at all.
+func TestUnknownZombiesWaitForAWholeScan(t *testing.T) {
+	w := startWorld(t)
+	unreadable := w.run.Instance("odd.1")
+	w.must(os.Mkdir(unreadable, 0o700))
+	pidFile := filepath.Join(w.dir, "orphan")
+	w.launch(w.script("some.1", `sleep 0.3 & echo $! >"`+pidFile+`"; sleep 1000 & echo $! >"$PIDFILE"`))
+	b, err := os.ReadFile(pidFile)
+	w.must(err)
+	orphan, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	w.must(err)
+	w.eventually("the orphan is a zombie", func() bool {
+		s, err := subreaper.ReadStat(orphan)
+		return err == nil && s.State == 'Z'
+	})
+	w.must(os.Remove(unreadable))
+	w.eventually("the orphan is reaped", func() bool {
+		_, err := subreaper.ReadStat(orphan)
+		return errors.Is(err, subreaper.ErrGone)
+	})
 }

@@ -34,6 +34,7 @@ type routine struct {
 
 	// What the next pass has to look at; see doc.go.
 	childrenDue, scanDue, heirDue, acceptDue bool
+	blind                                    bool // the last scan may have overlooked an instance
 	upgradeDue, guardDied, ending            bool
 
 	lookAt time.Duration   // when everything is due again; 0 for never

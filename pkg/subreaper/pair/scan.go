@@ -21,16 +21,15 @@ func (r *routine) scan() {
 	if !r.scanDue {
 		return
 	}
-	r.scanDue = false
-	if err := r.prepareDirectories(); err != nil {
+	r.scanDue, r.blind = false, false
+	if err := r.prepareDirectories(); err != nil { // no room to watch them, say: what is there can be read all the same
 		r.complain(string(r.run), "run directory: %v", err)
 		r.retry()
-		return
 	}
 	for name, err := range raw.Names(r.run.InstancesDir()) {
 		if err != nil {
 			r.complain(r.run.InstancesDir(), "list instances: %v", err)
-			r.retry()
+			r.missed()
 			return
 		}
 		id, ok := strings.CutSuffix(name, ".json")
@@ -47,6 +46,9 @@ func (r *routine) scan() {
 // prepareDirectories makes what the run directory must hold, or must hold again after it was wiped, and has inotify
 // tell when that changes. Adding a directory that is watched already changes nothing.
 func (r *routine) prepareDirectories() error {
+	if err := os.MkdirAll(string(r.run), 0o711); err != nil { // on the way to the API's socket, for its group
+		return err
+	}
 	for _, dir := range []string{r.run.InstancesDir(), r.run.ExitsDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
@@ -70,8 +72,12 @@ func (r *routine) adopt(id string) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return // the controller has just forgotten it
-	case err != nil:
+	case errors.Is(err, subreaper.ErrDamaged):
 		r.complain(id, "instance %s is left alone: %v", id, err)
+		return
+	case err != nil:
+		r.complain(id, "read instance %s: %v", id, err)
+		r.missed()
 		return
 	case in.Process.BootID != r.bootID:
 		r.recordUnknown(id, in.Process, subreaper.ReasonHostRebooted)
@@ -87,10 +93,16 @@ func (r *routine) adopt(id string) {
 		r.recordUnknown(id, in.Process, subreaper.ReasonUnseen)
 	case err != nil:
 		r.complain(id, "watch instance %s: %v", id, err)
-		r.retry()
+		r.missed()
 	default:
 		r.watch(id, in.Process, fd)
 	}
+}
+
+// missed is for a scan that may have overlooked an instance: nobody unknown is reaped until one has not.
+func (r *routine) missed() {
+	r.blind = true
+	r.retry()
 }
 
 // reapOthers reaps every dead child that is no instance's init, at once: a runtime killed in mid-create leaves some,
@@ -117,6 +129,7 @@ func (r *routine) reapOthers() {
 			w = r.watchOf(pid)
 		}
 		switch {
+		case w == nil && r.blind: // it may be the init of an instance that could not be read; the retry looks again
 		case w == nil:
 			_, _, _ = reap(pid)
 		case !w.held:
@@ -130,7 +143,8 @@ func (r *routine) reapOthers() {
 func (r *routine) watchOf(pid int) *watch {
 	for _, w := range r.watches {
 		if w.process.PID == pid {
-			if s, err := subreaper.ReadStat(pid); err == nil && s.StartTime == w.process.StartTime {
+			// A zombie is there to be read; where that fails it is for lack of descriptors, and must not be reaped.
+			if s, err := subreaper.ReadStat(pid); err == nil && s.StartTime == w.process.StartTime || err != nil && !errors.Is(err, subreaper.ErrGone) {
 				return w
 			}
 		}
