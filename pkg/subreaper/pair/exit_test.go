@@ -229,6 +229,10 @@ func TestUnknownZombiesWaitForAWholeScan(t *testing.T) {
 		s, err := subreaper.ReadStat(orphan)
 		return err == nil && s.State == 'Z'
 	})
+	w.launch(w.script("some.2", `sleep 1000 & echo $! >"$PIDFILE"`)) // a reason to look at the children once more
+	if s, err := subreaper.ReadStat(orphan); err != nil || s.State != 'Z' {
+		t.Errorf("the orphan was reaped: %v", err)
+	}
 	w.must(os.Remove(unreadable))
 	w.eventually("the orphan is reaped", func() bool {
 		_, err := subreaper.ReadStat(orphan)
