@@ -36,7 +36,7 @@ type Stat struct {
 	Parent    int
 	StartTime uint64             // clock ticks since boot
 	Status    syscall.WaitStatus // raw wait status of a zombie, shown to root only; else 0
-	forked    bool               // between fork and exec: it still shows its parent's command line
+	Forked    bool               // between fork and exec: it still shows its parent's command line
 }
 
 // Fields of proc_pid_stat(5), counted from the state, which is field 3 there.
@@ -83,7 +83,7 @@ func (s *Stat) set(field int, value string) (err error) {
 	case fieldFlags:
 		var flags uint64
 		flags, err = strconv.ParseUint(value, 10, 64)
-		s.forked = flags&flagForkNoExec != 0
+		s.Forked = flags&flagForkNoExec != 0
 	case fieldStartTime:
 		s.StartTime, err = strconv.ParseUint(value, 10, 64)
 	case fieldStatus:
@@ -170,7 +170,7 @@ func roleArgs(pid int) ([]string, bool) {
 	var buf [4096]byte // more than the part of a role's command line that is looked at
 	for range looks {
 		s, err := ReadStat(pid)
-		if err != nil || s.State == 'Z' || s.State == 'X' || s.forked {
+		if err != nil || s.State == 'Z' || s.State == 'X' || s.Forked {
 			return nil, false
 		}
 		b, err := raw.ReadFile("/proc/"+strconv.Itoa(pid)+"/cmdline", buf[:])

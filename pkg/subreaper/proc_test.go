@@ -32,7 +32,7 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 	forked := strings.Replace(statLine("x"), "4227084", "4227148", 1)
-	if s, err := ParseStat([]byte(forked)); err != nil || !s.forked {
+	if s, err := ParseStat([]byte(forked)); err != nil || !s.Forked {
 		t.Errorf("a process before its execve: %+v, %v", s, err)
 	}
 	for _, bad := range []string{"", "1", "1 (x", "1 (x) ", "1 (x) Z 1 2", strings.Replace(statLine("x"), "123456789", "-1", 1)} {
@@ -57,7 +57,7 @@ func FuzzParseStat(f *testing.F) {
 
 func TestReadStatOfThisProcess(t *testing.T) {
 	s, err := ReadStat(os.Getpid())
-	if err != nil || s.Parent != os.Getppid() || s.StartTime == 0 || s.forked {
+	if err != nil || s.Parent != os.Getppid() || s.StartTime == 0 || s.Forked {
 		t.Fatalf("got %+v, %v; want parent %d", s, err, os.Getppid())
 	}
 	if _, err := ReadStat(1 << 30); !errors.Is(err, ErrGone) {

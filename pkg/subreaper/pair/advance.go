@@ -2,11 +2,9 @@ package pair
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,10 +15,7 @@ import (
 
 // advance looks after every launch: has its command ended, is its time over, has its container become mine?
 func (r *routine) advance() {
-	if r.heirDue {
-		r.heirDue = false
-		r.inheritLaunches()
-	}
+	r.inherit()
 	for _, l := range r.launches {
 		r.advanceOne(l)
 	}
@@ -28,7 +23,7 @@ func (r *routine) advance() {
 
 func (r *routine) advanceOne(l *launch) {
 	if !l.exited {
-		status, dead, err := reap(l.command.PID)
+		status, dead, err := reap(l.command)
 		switch {
 		case err != nil || dead && status != 0:
 			r.fail(l, status, err)
@@ -60,8 +55,8 @@ func (r *routine) limit(l *launch) {
 	}
 	l.killed = true
 	// Its leader is not reaped, so the group's id cannot have been given to another one.
-	if err := syscall.Kill(-l.command.PID, syscall.SIGKILL); err != nil {
-		r.log("kill the command of launch %s, pid %d: %v", l.id, l.command.PID, err)
+	if err := syscall.Kill(-l.command, syscall.SIGKILL); err != nil {
+		r.log("kill the command of launch %s, pid %d: %v", l.id, l.command, err)
 	}
 }
 
@@ -133,37 +128,11 @@ func (r *routine) dropLaunch(l *launch) {
 
 func (r *routine) launchOf(pid int) *launch {
 	for _, l := range r.launches {
-		if l.command.PID == pid && !l.exited {
+		if l.command == pid && !l.exited {
 			return l
 		}
 	}
 	return nil
-}
-
-// inheritLaunches takes over commands that a dead reaper, or this process in another role, left running. Nearly all of
-// them complete, and killing one leaves more to clean up than letting it end: only its time limit is kept. Nothing is
-// committed for it, since the new reaper already answers that the id is lost.
-func (r *routine) inheritLaunches() {
-	var buf [1024]byte
-	for name := range raw.Names(r.run.InstancesDir()) {
-		id, ok := strings.CutSuffix(name, ".launching")
-		if !ok || r.launches[id] != nil || raw.Exists(r.run.Instance(id)) {
-			continue
-		}
-		var s spent
-		b, err := raw.ReadFile(r.run.Launching(id), buf[:])
-		if err != nil || json.Unmarshal(b, &s) != nil || s.Command.BootID != r.bootID {
-			continue
-		}
-		stat, err := subreaper.ReadStat(s.Command.PID)
-		if err != nil || stat.StartTime != s.Command.StartTime || stat.Parent != r.pid {
-			continue
-		}
-		l := &launch{id: id, command: s.Command, deadline: s.Deadline, fd: -1}
-		if err := r.pollLaunch(l); err == nil {
-			r.launches[id] = l
-		}
-	}
 }
 
 // reap waits for a child if it is dead.

@@ -20,18 +20,20 @@ import (
 type launch struct {
 	id       string
 	pidFile  string
-	command  subreaper.Process // the runtime, not the container
-	fd       int               // its pidfd
-	deadline time.Duration     // on now's clock
-	killed   bool              // the deadline was over
-	exited   bool              // with status 0: its pid file waits to be believed
+	command  int           // pid of the runtime, not of the container; my child, so it is its own until I reap it
+	fd       int           // its pidfd
+	deadline time.Duration // on now's clock
+	killed   bool          // the deadline was over
+	exited   bool          // with status 0: its pid file waits to be believed
 	waiters  []*conn
 }
 
-// spent is what a .launching file holds, for whoever inherits the command.
+// spent is what a .launching file holds, for whoever inherits the command. It is complete before the fork, so there is
+// no moment at which a command runs and nobody could know its time limit; hence no pid in it.
 type spent struct {
-	Command  subreaper.Process `json:"command"`
-	Deadline time.Duration     `json:"deadline"` // nanoseconds of CLOCK_MONOTONIC
+	Args     []string      `json:"args"`
+	BootID   string        `json:"bootID"`
+	Deadline time.Duration `json:"deadline"` // nanoseconds of CLOCK_MONOTONIC
 }
 
 // adoptionPause is how often a new container's parent is looked at while it is not yet me: crun returns up to 4 ms
@@ -100,11 +102,10 @@ func checkLaunch(q subreaper.Launch) error {
 // start spends the id and forks the command. The .launching file comes first: of two requests for one id, across any
 // number of crashes, one gets this far. The error is fs.ErrExist if the id is spent.
 func (r *routine) start(q subreaper.Launch) (*launch, error) {
-	marker, err := os.OpenFile(r.run.Launching(q.ID), os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
+	l := &launch{id: q.ID, pidFile: q.PIDFile, deadline: now() + q.Timeout, fd: -1}
+	if err := r.spend(l, q.Args); err != nil {
 		return nil, err
 	}
-	defer func() { _ = marker.Close() }()
 	if err := removed(q.PIDFile); err != nil {
 		return nil, err
 	}
@@ -118,8 +119,7 @@ func (r *routine) start(q subreaper.Launch) (*launch, error) {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(stderr) }()
-	l := &launch{id: q.ID, pidFile: q.PIDFile, deadline: now() + q.Timeout, fd: -1}
-	pid, err := syscall.ForkExec(q.Args[0], q.Args, &syscall.ProcAttr{
+	l.command, err = syscall.ForkExec(q.Args[0], q.Args, &syscall.ProcAttr{
 		Dir:   q.Dir,
 		Env:   q.Env,
 		Files: []uintptr{uintptr(r.null), uintptr(stdout), uintptr(stderr)},
@@ -129,23 +129,25 @@ func (r *routine) start(q subreaper.Launch) (*launch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", q.Args[0], err)
 	}
-	l.command = subreaper.Process{PID: pid, BootID: r.bootID}
-	if s, err := subreaper.ReadStat(pid); err == nil {
-		l.command.StartTime = s.StartTime
-	}
 	r.launches[q.ID] = l
-	if err := json.NewEncoder(marker).Encode(spent{l.command, l.deadline}); err != nil {
-		r.log("%s: an heir will not know its time limit: %v", q.ID, err)
-	}
 	if err := r.pollLaunch(l); err != nil {
 		r.log("watch the command of launch %s, SIGCHLD must do: %v", q.ID, err)
 	}
 	return l, nil
 }
 
+// spend makes the .launching file.
+func (r *routine) spend(l *launch, argv []string) error {
+	b, err := json.Marshal(spent{Args: argv, BootID: r.bootID, Deadline: l.deadline})
+	if err != nil {
+		return err
+	}
+	return writeNew(r.run.Launching(l.id), b)
+}
+
 func (r *routine) pollLaunch(l *launch) (err error) {
 	if l.fd < 0 { // before Linux 5.2, or inherited
-		if l.fd, err = unix.PidfdOpen(l.command.PID, 0); err != nil {
+		if l.fd, err = unix.PidfdOpen(l.command, 0); err != nil {
 			return err
 		}
 	}

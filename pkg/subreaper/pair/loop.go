@@ -56,7 +56,7 @@ func (r *routine) pass() (done bool) {
 // lookAtAll makes everything due, as at the start: after the death of the other one, and when a retry is due.
 func (r *routine) lookAtAll() {
 	r.lookAt = 0
-	r.scanDue, r.childrenDue, r.acceptDue = true, true, true
+	r.scanDue, r.childrenDue, r.acceptDue, r.heirDue = true, true, true, true
 	for _, w := range r.watches {
 		w.due = true
 	}

@@ -245,7 +245,6 @@ func (r *routine) reaperDied() {
 		_ = unix.Close(r.reaperFD)
 	}
 	r.reaperPID, r.reaperFD = 0, -1
-	r.heirDue = true
 	r.lookAtAll()
 }
 

@@ -152,14 +152,15 @@ func (r *routine) watchOf(pid int) *watch {
 	return nil
 }
 
-// childrenBuf has room for more than 8 000 pids a thread; pages that are never filled cost nothing.
-var childrenBuf [64 << 10]byte
+// scratch is what the main thread reads files to, one at a time: it has room for any request and for 16 000 pids, and
+// pages that are never filled cost nothing.
+var scratch [subreaper.MaxPacket]byte
 
 // children lists the children of all threads: an orphan falls to any of them.
 func children() []int {
 	var pids []int
 	for thread := range raw.Names("/proc/self/task") {
-		b, _ := raw.ReadFile("/proc/self/task/"+thread+"/children", childrenBuf[:]) // a thread that has ended passed its children on
+		b, _ := raw.ReadFile("/proc/self/task/"+thread+"/children", scratch[:]) // a thread that has ended passed its children on
 		for f := range bytes.FieldsSeq(b) {
 			if pid, err := strconv.Atoi(string(f)); err == nil {
 				pids = append(pids, pid)

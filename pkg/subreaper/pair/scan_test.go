@@ -12,6 +12,7 @@ import (
 
 	"reconciler.dev/reconciler/internal/runctest"
 	"reconciler.dev/reconciler/pkg/subreaper"
+	"reconciler.dev/reconciler/pkg/subreaper/internal/raw"
 )
 
 // TestStrangersAreMatchedWithFilesFirst: an heir finds the zombie of an instance whose file it has not read yet, since
@@ -46,6 +47,36 @@ func TestStrangersAreMatchedWithFilesFirst(t *testing.T) {
 	}
 	if len(r.watches) != 0 {
 		t.Errorf("still watched: %v", r.watches)
+	}
+}
+
+// TestFallsToMeMeanwhile: the reaper dies between the guard's waitid, which says "not yours", and its look at /proc.
+func TestFallsToMeMeanwhile(t *testing.T) {
+	runctest.Require(t, runctest.Root, runctest.Pidfd)
+	r := idleGuard(t)
+	pid := zombie(t, "exit 7")
+	s, err := subreaper.ReadStat(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := subreaper.Instance{ID: "fell.1", Process: subreaper.Process{PID: pid, StartTime: s.StartTime, BootID: r.bootID}}
+	if err := r.commit(r.run.Instance(in.ID), in); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := in.Process.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.watch(in.ID, in.Process, fd)
+	w := r.watches[in.ID]
+	w.due = false
+	r.settleForeign(w)
+	if raw.Exists(r.run.Exit(in.ID)) || !w.due {
+		t.Fatalf("recorded as a stranger's; due again: %v", w.due)
+	}
+	r.settleDue()
+	if e, err := subreaper.ReadExit(r.run, in.ID); err != nil || e.Source != subreaper.SourceWaitid || e.Status.ExitStatus() != 7 {
+		t.Errorf("exit %+v, %v; want it known by waitid", e, err)
 	}
 }
 

@@ -99,6 +99,8 @@ func (r *routine) settleForeign(w *watch) {
 	}
 	switch {
 	case seen.Life == subreaper.Alive:
+	case seen.Life == subreaper.Zombie && seen.Parent == r.pid:
+		w.due = true // it has fallen to me since waitid was asked: waitid knows better
 	case seen.Life == subreaper.Zombie && (seen.Parent == r.reaperPID || seen.Source == ""):
 		// Fires again when it is reaped, or when the reaper dies. crun's init may still be a child of crun's.
 	case r.role == subreaper.RoleReaper:
