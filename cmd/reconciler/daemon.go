@@ -122,7 +122,7 @@ func (d *daemon) open() (err error) {
 			DB: d.db, LogDir: d.paths.Logs,
 			Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
 		},
-		Wake:    func(name string) { d.loop.Wake(name) },
+		Wake:    d.wake,
 		Steps:   d.loop.Steps,
 		End:     d.goDown,
 		Confirm: func() { d.accept.Store(true); d.rescan() },

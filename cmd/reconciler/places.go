@@ -54,8 +54,9 @@ func prepare(p Paths) error {
 	return nil
 }
 
-// lockController takes the lock that one controller holds on a state or run directory, for as long as it is open. A holder that
-// was killed and is not gone yet, since an fsync holds it up, is waited for; any other one is an error at once.
+// lockController takes the lock that one controller holds on a state or run directory, for as long as it is open. A
+// holder that was killed and is not gone yet, since an fsync holds it up, is waited for; any other one is an error at
+// once.
 func lockController(ctx context.Context, dir string) (*os.File, error) {
 	path := filepath.Join(dir, "controller.lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)

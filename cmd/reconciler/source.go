@@ -32,7 +32,9 @@ func (d *daemon) followSource(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-watching:
-			d.log.Error(err, "the manifests directory cannot be watched; it is read at each resync")
+			if ctx.Err() == nil {
+				d.log.Error(err, "the manifests directory cannot be watched; it is read at each resync")
+			}
 			watching = nil
 		case <-d.changed:
 		case <-resync.C:

@@ -37,7 +37,7 @@ func fillStore(dir string) error {
 	old := exits("old", exit{new(7), new(0), "Exited", "exit code 7"})
 	changes := []store.Change{{
 		Desired: []store.Desired{wish("web", desired.Always), wish("job", desired.OnFailure), wish("idle", desired.Always)},
-		Source:  &store.Source{Name: api.ManifestsSource, Files: map[string]string{"bad.yaml": "bad.yaml:4:8: spec.bundel: unknown\nbad.yaml:5:1: more"}},
+		Source:  &store.Source{Name: reconcile.SourceName, Files: map[string]string{"bad.yaml": "bad.yaml:4:8: spec.bundel: unknown\nbad.yaml:5:1: more"}},
 		Events: []store.Event{
 			{Time: t0, Type: store.Normal, Reason: "Started", Object: "web", Message: "web.1 started"},
 			{Time: t0.Add(time.Second), Type: store.Warning, Reason: "ManifestInvalid", Object: "bad.yaml", Message: "un\x1b[31mknown\nfield"},

@@ -139,7 +139,7 @@ func (n *Node) Plan(ctx context.Context) ([]PlanLine, error) {
 
 // ConfirmSources implements Backend.
 func (n *Node) ConfirmSources(ctx context.Context, by string) error {
-	asked := store.Event{Time: time.Now().UTC(), Type: store.Normal, Reason: "SourceConfirmed", Object: ManifestsSource, Message: "asked for by " + by}
+	asked := store.Event{Time: time.Now().UTC(), Type: store.Normal, Reason: "SourceConfirmed", Object: reconcile.SourceName, Message: "asked for by " + by}
 	if err := n.DB.Commit(ctx, store.Change{Events: []store.Event{asked}}); err != nil {
 		return err
 	}

@@ -8,11 +8,9 @@ import (
 	"time"
 
 	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/reconcile"
 	"reconciler.dev/reconciler/pkg/store"
 )
-
-// ManifestsSource is the name of the one source of manifests there is.
-const ManifestsSource = "manifests"
 
 // Reading is what can be asked without changing anything. Client asks a daemon, Reader looks by itself.
 type Reading interface {
@@ -54,7 +52,7 @@ func (r *Reader) Containers(context.Context) (List[Container], error) {
 			continue
 		}
 		wanted, records = append(wanted, d), append(records, rec)
-		questions = append(questions, questionsOf(rec)...)
+		questions = append(questions, reconcile.Questions(rec)...)
 	}
 	items := make([]Container, len(wanted))
 	have, now := r.Observe(questions), time.Now()
@@ -78,16 +76,7 @@ func (r *Reader) object(d *store.Desired) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	return new(Object(d, r.Observe(questionsOf(rec)), rec, time.Now())), nil
-}
-
-// questionsOf asks about every attempt with remains.
-func questionsOf(rec store.Record) []observed.Question {
-	var questions []observed.Question
-	for _, a := range rec.Attempts {
-		questions = append(questions, observed.Question{ID: a.Instance, Process: a.Process})
-	}
-	return questions
+	return new(Object(d, r.Observe(reconcile.Questions(rec)), rec, time.Now())), nil
 }
 
 // desired is what is wanted of name, or an error that is ErrNotFound.
@@ -156,7 +145,7 @@ func (r *Reader) Events(_ context.Context, after uint64, limit int) (List[Event]
 
 // Sources implements Reading.
 func (r *Reader) Sources(context.Context) ([]Source, error) {
-	s, err := r.DB.Source(ManifestsSource)
+	s, err := r.DB.Source(reconcile.SourceName)
 	if errors.Is(err, store.ErrNotFound) {
 		return []Source{}, nil
 	}

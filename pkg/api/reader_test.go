@@ -183,7 +183,7 @@ func TestSources(t *testing.T) {
 	if s, err := w.Sources(t.Context()); err != nil || s == nil || len(s) > 0 {
 		t.Errorf("of an empty store: %v, %v", s, err)
 	}
-	w.commit(store.Change{Source: &store.Source{Name: ManifestsSource, Files: map[string]string{"bad.yaml": "bad.yaml:1:1: no"}}})
+	w.commit(store.Change{Source: &store.Source{Name: reconcile.SourceName, Files: map[string]string{"bad.yaml": "bad.yaml:1:1: no"}}})
 	if s, err := w.Sources(t.Context()); err != nil || len(s) != 1 || s[0].Files["bad.yaml"] == "" {
 		t.Errorf("got %v, %v", s, err)
 	}

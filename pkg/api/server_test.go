@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"reconciler.dev/reconciler/pkg/reconcile"
 	"reconciler.dev/reconciler/pkg/store"
 )
 
@@ -28,7 +29,7 @@ func TestClientAndReaderAgree(t *testing.T) {
 	w.ran("web", 2, -1, "")
 	w.log("web", 2, "one\ntwo\n")
 	w.commit(store.Change{
-		Source: &store.Source{Name: ManifestsSource, Files: map[string]string{"bad.yaml": "no"}},
+		Source: &store.Source{Name: reconcile.SourceName, Files: map[string]string{"bad.yaml": "no"}},
 		Events: []store.Event{{Time: t0, Type: store.Normal, Reason: "A", Object: "web"}, {Time: t0, Type: store.Warning, Reason: "B", Object: "node"}},
 	})
 	c := client(t, serve(t, w))

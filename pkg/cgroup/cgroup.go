@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -160,13 +161,24 @@ func (p *Parent) holds(instance string, pid int) (bool, error) {
 	if err != nil {
 		return false, ignoreGone(err)
 	}
-	for line := range strings.Lines(string(b)) {
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(fields) == 3 && strings.HasPrefix(fields[2]+"/", p.Path(instance)+"/") {
+	for _, path := range memberships(string(b)) {
+		if strings.HasPrefix(path+"/", p.Path(instance)+"/") {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// memberships are the controllers and the path of each line of proc_pid_cgroup(5). Version 2's has no controllers.
+func memberships(text string) iter.Seq2[string, string] {
+	return func(yield func(controllers, path string) bool) {
+		for line := range strings.Lines(text) {
+			fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+			if len(fields) == 3 && !yield(fields[1], fields[2]) {
+				return
+			}
+		}
+	}
 }
 
 // Thaw lets a frozen v1 cgroup die: SIGKILL stays pending there until it is thawed. A v2 one needs no thawing.

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -32,17 +31,14 @@ func Warm() {
 	if err != nil {
 		return
 	}
-	for line := range strings.Lines(string(own)) {
-		// "0::/path" is v2's, mounted as cgroup2; v1's lines name a controller, as their mount points' last element does.
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(fields) != 3 {
-			continue
-		}
-		for _, mount := range hierarchies(string(mountinfo)) {
-			if fields[1] != "" && filepath.Base(mount) != fields[1] {
+	mounts := hierarchies(string(mountinfo))
+	for controllers, path := range memberships(string(own)) {
+		for _, mount := range mounts {
+			// A v1 hierarchy is mounted by the name of its controllers.
+			if controllers != "" && filepath.Base(mount) != controllers {
 				continue
 			}
-			procs := filepath.Join(mount, fields[2], "cgroup.procs")
+			procs := filepath.Join(mount, path, "cgroup.procs")
 			if os.WriteFile(procs, strconv.AppendInt(nil, int64(os.Getpid()), 10), 0) == nil {
 				return
 			}

@@ -41,9 +41,6 @@ func OpenDir(path string) (*Dir, error) {
 	return &Dir{path: path, moved: make(chan struct{}, 1)}, nil
 }
 
-// Path is the directory's absolute path. Relative bundle paths are taken from it.
-func (d *Dir) Path() string { return d.path }
-
 // Scan lists the directory and reads what changed since the last time. An error means that the directory cannot be
 // trusted or read, and tells nothing about what it should hold: a vanished directory has removed nothing. The same goes
 // for a directory of another identity than before, which the caller must compare.

@@ -215,13 +215,9 @@ func (l *Loop) dispatch(ctx context.Context, a Action) {
 	if a.Verb != Launch {
 		ctx = context.WithoutCancel(ctx)
 	}
-	slots, pause := l.slots[a.Verb], l.pauses[a.Name]
+	pause := l.pauses[a.Name]
 	go func() {
-		if slots != nil {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-		}
-		if err := l.Do(ctx, a); err == nil {
+		if err := l.inSlot(ctx, a); err == nil {
 			pause = 0
 		} else {
 			l.Log.Error(err, "action is not on record", "container", a.Name, "action", a.String())
@@ -230,4 +226,13 @@ func (l *Loop) dispatch(ctx context.Context, a Action) {
 		}
 		l.finished <- finish{a.Name, pause}
 	}()
+}
+
+// inSlot has an action carried out once there is a slot for its verb.
+func (l *Loop) inSlot(ctx context.Context, a Action) error {
+	if slots := l.slots[a.Verb]; slots != nil {
+		slots <- struct{}{}
+		defer func() { <-slots }()
+	}
+	return l.Do(ctx, a)
 }
