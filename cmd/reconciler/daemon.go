@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"reconciler.dev/reconciler/pkg/api"
+	"reconciler.dev/reconciler/pkg/bundle"
 	"reconciler.dev/reconciler/pkg/cgroup"
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
@@ -36,6 +37,7 @@ type daemon struct {
 	log      logr.Logger
 	db       *store.DB
 	dir      *desired.Dir
+	sources  *reconcile.Sources
 	cgroups  *cgroup.Parent
 	pair     *subreaper.Client
 	observer *observed.Observer
@@ -117,6 +119,7 @@ func (d *daemon) open() (err error) {
 		World: world{d.observer, d.tellOrphans}, Wants: d.db, Do: executor.Do, Now: time.Now, Resync: d.options.Resync,
 		Calls: max(4, 2*runtime.NumCPU()), Log: d.log,
 	})
+	d.sources = &reconcile.Sources{Store: d.db, Load: bundle.Load, Wake: d.loop.Wake, Log: d.log}
 	d.server = api.NewServer(&api.Node{
 		Reader: api.Reader{
 			DB: d.db, LogDir: d.paths.Logs,

@@ -2,17 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
-	"reconciler.dev/reconciler/pkg/bundle"
-	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
-	"reconciler.dev/reconciler/pkg/reconcile"
 	"reconciler.dev/reconciler/pkg/store"
-	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
 // followSource keeps what is desired as the manifests directory says it. Any event means "list again"; so does the
@@ -49,52 +44,13 @@ func (d *daemon) rescan() {
 	}
 }
 
-// intake records what a scan of the directory changes and has the loop look at it.
+// intake has what a scan of the directory changes recorded, and looked at.
 func (d *daemon) intake(ctx context.Context) error {
-	boot, err := subreaper.BootID()
-	if err != nil {
-		return err
-	}
-	src, err := d.db.Source(reconcile.SourceName)
-	if errors.Is(err, store.ErrNotFound) {
-		src, err = &store.Source{}, nil
-	}
-	if err != nil {
-		return err
-	}
-	if d.accept.Swap(false) {
-		src.Identity = ""
-	}
-	known := []*store.Desired{}
-	for one, err := range d.db.AllDesired() {
-		if unread, ok := errors.AsType[*store.RecordError](err); ok {
-			d.log.Error(err, "left as it is: what is wanted cannot be read", "container", unread.Name)
-			one, err = &store.Desired{Container: desired.Container{Name: unread.Name}, Source: "a record that cannot be read"}, nil
-		}
-		if err != nil {
-			return err
-		}
-		known = append(known, one)
-	}
 	scan, err := d.dir.Scan()
-	var change store.Change
 	if err != nil {
-		change = reconcile.Vanished(err, *src, time.Now())
-	} else {
-		change = reconcile.Intake(scan, *src, known, bundle.Load, boot, time.Now())
+		return d.sources.Vanished(ctx, err)
 	}
-	if err := d.db.Commit(ctx, change); err != nil {
-		return err
-	}
-	for _, e := range change.Events {
-		d.log.Info("source", "reason", e.Reason, "object", e.Object, "message", e.Message)
-	}
-	names := slices.Clone(change.Removed)
-	for _, one := range change.Desired {
-		names = append(names, one.Container.Name)
-	}
-	d.loop.Wake(names...)
-	return nil
+	return d.sources.Scanned(ctx, scan, d.accept.Swap(false))
 }
 
 // world is an observer that tells of orphans after each list.

@@ -112,12 +112,10 @@ func (v value) spec(s *Spec) {
 		field{"restart", func(v value) { v.restart(&s.Restart) }, ""},
 		field{"stop", func(v value) { v.stop(&s.Stop) }, ""},
 		field{"process", func(v value) { v.process(&s.Process) }, ""},
-		field{"resources", value.unsupported, ""},
-		field{"log", value.unsupported, ""},
+		field{"resources", func(v value) { s.Resources = v.resources() }, ""},
+		field{"log", func(v value) { v.log(&s.Log) }, ""},
 	)
 }
-
-func (v value) unsupported() { v.fail("not supported by this version: remove it") }
 
 func (v value) bundle() string {
 	path, ok := v.text()
@@ -146,13 +144,7 @@ func (v value) checked(path string) string {
 	return path
 }
 
-func (v value) state(s *State) {
-	if v.Kind == yaml.ScalarNode && v.Value == "Paused" {
-		v.fail("Paused is not supported by this version: write Running or Stopped")
-		return
-	}
-	set(s)(enum(v, Running, Stopped))
-}
+func (v value) state(s *State) { set(s)(enum(v, Running, Stopped, Paused)) }
 
 func (v value) restart(r *Restart) {
 	const retries = 1_000_000 // nine years of the longest default backoff
@@ -189,6 +181,21 @@ func (v value) stop(s *Stop) {
 	v.fields(
 		field{"signal", func(v value) { set(&s.Signal)(v.signal()) }, ""},
 		field{"gracePeriod", func(v value) { set(&s.GracePeriod)(v.duration(0)) }, ""},
+	)
+}
+
+// A log file holds at least some of the longest lines that are kept whole (16 KiB, as in Kubernetes), and the number of
+// files at most what a person would look through.
+const (
+	leastLog     Size = 64 << 10
+	mostLog      Size = 1 << 40
+	mostLogFiles      = 1000
+)
+
+func (v value) log(l *Log) {
+	v.fields(
+		field{"maxSize", func(v value) { set(&l.MaxSize)(v.size(leastLog, mostLog)) }, ""},
+		field{"maxFiles", func(v value) { set(&l.MaxFiles)(v.integer(1, mostLogFiles)) }, ""},
 	)
 }
 

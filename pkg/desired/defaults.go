@@ -19,6 +19,7 @@ func defaults() Container {
 				},
 			},
 			Stop: Stop{Signal: "SIGTERM", GracePeriod: Duration(10 * time.Second)},
+			Log:  Log{MaxSize: 10 << 20, MaxFiles: 3},
 		},
 	}
 }

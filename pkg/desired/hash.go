@@ -19,6 +19,8 @@ import (
 const (
 	inputVersion    = "reconciler/input/1"
 	restartsVersion = "reconciler/restarts/1"
+
+	resourcesVersion = "reconciler/resources/1"
 )
 
 // Hash identifies what an instance is made from, in hex: the absolute bundle path, the process overrides as the user gave
@@ -48,6 +50,22 @@ func WithRestarts(hash string, restarts int64) string {
 	h.token('v', restartsVersion)
 	h.token('s', hash)
 	h.token('#', strconv.FormatInt(restarts, 10))
+	return h.sum()
+}
+
+// HashResources identifies overrides of resources, in hex; it is empty where nothing is overridden. They have a hash of
+// their own since most of them are changed while the instance runs.
+func HashResources(resources json.RawMessage) string {
+	if resources == nil {
+		return ""
+	}
+	tree, err := decodeConfig(resources)
+	if err != nil {
+		panic(fmt.Sprintf("resources: %v", err)) // what Parse has made
+	}
+	h := canonical{sha256.New()}
+	h.token('v', resourcesVersion)
+	h.value(tree)
 	return h.sum()
 }
 

@@ -21,11 +21,12 @@ func spec(lines ...string) string {
 const (
 	keyRule = "a key must be at most 63 letters, digits and ._- with a letter or digit at both ends; " +
 		"a DNS name and a slash may stand before it: write one such as example.com/tier"
-	nameRule = "must be 1 to 63 of a-z, 0-9 and dash, with no dash at either end, not "
-	wholeNum = "must be a whole number in plain decimal, without quotes and leading zeros, not "
-	aNumber  = "must be a number in plain decimal such as 1.5, without quotes and leading zeros, not "
-	durUnits = " is no duration: write numbers with units (ms, s, m, h), such as 500ms or 1m30s"
-	tagged   = " are not supported: write a plain value"
+	nameRule  = "must be 1 to 63 of a-z, 0-9 and dash, with no dash at either end, not "
+	wholeNum  = "must be a whole number in plain decimal, without quotes and leading zeros, not "
+	aNumber   = "must be a number in plain decimal such as 1.5, without quotes and leading zeros, not "
+	durUnits  = " is no duration: write numbers with units (ms, s, m, h), such as 500ms or 1m30s"
+	sizeUnits = " is no size: write a whole number with a unit (Ki, Mi, Gi; k, M, G) such as 10Mi, or of bytes"
+	tagged    = " are not supported: write a plain value"
 )
 
 var parseErrors = []struct {
@@ -69,7 +70,7 @@ var parseErrors = []struct {
 	{"no colon", "a: 1\nb: 2\nfoo\nc: 3\n", []string{`3:1: could not find expected ':': a field is "name: value"`}},
 	{"backslash", "a: \"\\q\"\nb: 1\n", []string{"1:5: found unknown escape character: double the backslash, or use single quotes"}},
 	{"unknown anchor", "a: 1\nb: *u\n", []string{"2:4: " + noAliases}},
-	{"after a good document", full + "---\na: ]\n", []string{"34:4: did not find expected node content"}},
+	{"after a good document", full + "---\na: ]\n", []string{"41:4: did not find expected node content"}},
 
 	// What YAML offers and a manifest does not take.
 	{"bomb", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n" + head + "metadata: {name: *a}\nspec: {bundle: b}\n", []string{
@@ -99,9 +100,25 @@ var parseErrors = []struct {
 	{"twice", spec("state: Running", "state: Stopped", "state: 3"),
 		[]string{"7:3: spec.state: given twice, first on line 6: remove one", "8:3: spec.state: given twice, first on line 6: remove one"}},
 	{"twice in a map", spec("process: {env: {A: a, B: b, A: c}}"), []string{"6:31: spec.process.env.A: given twice, first on line 6: remove one"}},
-	{"not built", spec("state: Paused", "resources: {memory: {limit: 1}}", "log: {maxSize: 10Mi}"), []string{
-		"6:10: spec.state: Paused is not supported by this version: write Running or Stopped",
-		"7:14: spec.resources: not supported by this version: remove it", "8:8: spec.log: not supported by this version: remove it"}},
+	{"resources", spec("resources: {memory: {limit: 64Mi, swap: '1', lmit: 1}, cpu: {shares: -1, cpus: 0}, pids: {limit: 1.5}}"), []string{
+		"6:31: spec.resources.memory.limit: must be a plain whole number, as in config.json: write 67108864",
+		`6:43: spec.resources.memory.swap: must be a plain whole number, as in config.json: write 1`,
+		"6:48: spec.resources.memory.lmit: unknown field: did you mean limit?",
+		"6:72: spec.resources.cpu.shares: -1 is out of range (uint64)", `6:82: spec.resources.cpu.cpus: must be a string: write "0"`,
+		`6:100: spec.resources.pids.limit: ` + wholeNum + `"1.5"`}},
+	{"more resources", spec("resources: {devices: {}, unified: {memory.high: 1}, memory: [], blockIO: {weightDevice: [{major: x}]}, cpu: }"), []string{
+		"6:24: spec.resources.devices: must be a list, not a mapping (key: value)",
+		`6:51: spec.resources.unified["memory.high"]: must be a string: write "1"`,
+		"6:63: spec.resources.memory: must be a mapping (key: value), not a list",
+		`6:100: spec.resources.blockIO.weightDevice[0].major: ` + wholeNum + `"x"`}},
+	{"resources nothing", spec("resources:", "log: 5"), []string{
+		"6:13: spec.resources: has no value: give it one, or remove the line", "7:8: spec.log: must be a mapping (key: value), not a single value"}},
+	{"log", spec("log: {maxSize: 10MB, maxFiles: 0, size: 1}"), []string{
+		`6:18: spec.log.maxSize: "10MB"` + sizeUnits, "6:34: spec.log.maxFiles: must be from 1 to 1000, not 0",
+		"6:37: spec.log.size: unknown field: there are maxSize, maxFiles"}},
+	{"log out of range", spec("log: {maxSize: 1Ki, maxFiles: '3'}"), []string{
+		"6:18: spec.log.maxSize: must be from 64Ki to 1Ti, not 1Ki", `6:33: spec.log.maxFiles: ` + wholeNum + `"3"`}},
+	{"log huge", spec("log: {maxSize: 99999999999999999999Gi}"), []string{`6:18: spec.log.maxSize: "99999999999999999999Gi"` + sizeUnits}},
 	{"no value", spec("state:", "restart:", "process: {args: null, cwd: ~}"), []string{
 		"6:9: spec.state: has no value: give it one, or remove the line", "7:11: spec.restart: has no value: give it one, or remove the line",
 		"8:19: spec.process.args: has no value: give it one, or remove the line",
@@ -121,7 +138,7 @@ var parseErrors = []struct {
 		[]string{"3:18: metadata.name: " + nameRule + `"` + strings.Repeat("a", 60) + `…": write ` + strings.Repeat("a", 63)}},
 	{"name a number", of("metadata: {name: 123}", "spec: {bundle: b}"), []string{`3:18: metadata.name: must be a string: write "123"`}},
 	{"name twice", full + "---\n" + of("metadata: {name: plain}", "spec: {bundle: b}"),
-		[]string{`36:18: metadata.name: "plain" is the name of the container on line 31 already: choose another one`}},
+		[]string{`43:18: metadata.name: "plain" is the name of the container on line 38 already: choose another one`}},
 	{"labels", of("metadata:", "  name: web", "  labels: {a: 1, b: true, c: [], d: , .x: y, x/y/z: a, /x: b, A.b/c: d, "+strings.Repeat("a", 64)+": a}",
 		"  annotations: x", "spec: {bundle: b}"), []string{
 		`5:15: metadata.labels.a: must be a string: write "1"`, `5:21: metadata.labels.b: must be a string: write "true"`,
@@ -136,7 +153,7 @@ var parseErrors = []struct {
 	{"bundle long", of("metadata: {name: web}", "spec: {bundle: "+strings.Repeat("a/", 2100)+"}"),
 		[]string{"4:16: spec.bundle: is too long: a path has at most 4095 bytes"}},
 	{"state", spec("state: running", "restart: {policy: Sometimes}"), []string{
-		"6:10: spec.state: must be Running or Stopped: did you mean Running?",
+		"6:10: spec.state: must be Running, Stopped or Paused: did you mean Running?",
 		`7:21: spec.restart.policy: must be Always, OnFailure or Never, not "Sometimes"`}},
 	{"durations", spec("stop: {gracePeriod: 10}", "restart: {backoff: {initial: '5', max: 1d, resetAfter: -1s}}"), []string{
 		"6:23: spec.stop.gracePeriod: has no unit: write 10s", "7:32: spec.restart.backoff.initial: has no unit: write 5s",
@@ -181,7 +198,7 @@ var parseErrors = []struct {
 	{"cwd", spec("process: {cwd: srv/x}"), []string{`6:18: spec.process.cwd: must be an absolute path inside the container, not "srv/x": write /srv/x`}},
 	{"terminal", spec("process: {terminal: yes}"), []string{`6:23: spec.process.terminal: must be true or false, not "yes"`}},
 	{"all documents at once", spec("state: x") + "---\n" + spec("sate: Running"), []string{
-		`6:10: spec.state: must be Running or Stopped, not "x"`,
+		`6:10: spec.state: must be Running, Stopped or Paused, not "x"`,
 		`10:18: metadata.name: "web" is the name of the container on line 3 already: choose another one`,
 		"13:3: spec.sate: unknown field: did you mean state?"}},
 }

@@ -33,6 +33,13 @@ spec:
     env: {A: "8080", GONE: null, ALSO: ~, EMPTY: "", on: no}
     cwd: /srv
     terminal: false
+  resources:
+    memory: {limit: 67108864, swap: null}
+    cpu: {shares: 512, quota: -1, cpus: 0-1}
+    pids: {limit: 9223372036854775807}
+    unified: {memory.high: "1"}
+    blockIO: {weightDevice: [{major: 8, minor: 0, weight: 500}]}
+  log: {maxSize: 1G, maxFiles: 5}
 ---
 # nothing
 ---
@@ -59,6 +66,10 @@ func fullContainers() []Container {
 				Cwd:      "/srv",
 				Terminal: new(false),
 			},
+			Resources: json.RawMessage(`{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":500}]},` +
+				`"cpu":{"cpus":"0-1","quota":-1,"shares":512},"memory":{"limit":67108864,"swap":null},` +
+				`"pids":{"limit":9223372036854775807},"unified":{"memory.high":"1"}}`),
+			Log: Log{MaxSize: 1e9, MaxFiles: 5},
 		},
 	}
 	// The defaults of the design, spelt out: a changed one is a changed promise.
@@ -70,6 +81,7 @@ func fullContainers() []Container {
 			Restart: Restart{Policy: "Always", MaxRetries: 0, Backoff: Backoff{
 				Initial: Duration(100 * time.Millisecond), Factor: 2, Max: Duration(5 * time.Minute), ResetAfter: Duration(time.Minute)}},
 			Stop: Stop{Signal: "SIGTERM", GracePeriod: Duration(10 * time.Second)},
+			Log:  Log{MaxSize: 10 << 20, MaxFiles: 3},
 		},
 	}
 	return []Container{web, plain}
@@ -133,7 +145,7 @@ func TestParseSharesNothing(t *testing.T) {
 	}
 }
 
-// The example of the design is a manifest, but for what this version does not build.
+// The example of the design is a manifest.
 func TestParseExample(t *testing.T) {
 	text, err := os.ReadFile("testdata/example.yaml")
 	if err != nil {

@@ -17,6 +17,7 @@ type State string
 const (
 	Running State = "Running"
 	Stopped State = "Stopped"
+	Paused  State = "Paused" // started, and then frozen
 )
 
 // Policy says after which exits a container is started again.
@@ -43,6 +44,12 @@ type Spec struct {
 	Restart Restart `json:"restart"`
 	Stop    Stop    `json:"stop"`
 	Process Process `json:"process"`
+
+	// Resources overrides linux.resources of the bundle, in the runtime spec's own JSON: objects are merged, all else is
+	// replaced, null removes. It is canonical, and nil if nothing is overridden.
+	Resources json.RawMessage `json:"resources,omitempty"`
+
+	Log Log `json:"log"`
 }
 
 // Restart is the restart policy. MaxRetries 0 means no limit.
@@ -65,6 +72,12 @@ type Backoff struct {
 type Stop struct {
 	Signal      string   `json:"signal"` // canonical: SIGTERM
 	GracePeriod Duration `json:"gracePeriod"`
+}
+
+// Log bounds what is kept of a container's output, over all its attempts.
+type Log struct {
+	MaxSize  Size `json:"maxSize"`  // of one file
+	MaxFiles int  `json:"maxFiles"` // that many of them
 }
 
 // Process overrides fields of the bundle's process; what is nil is the bundle's own.

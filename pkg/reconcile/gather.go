@@ -60,7 +60,7 @@ func (l *Loop) overlaid(d *store.Desired) *store.Desired {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.draining {
-		d.Verbs.Override = &store.Override{State: desired.Stopped, By: "down"}
+		d.Held = &store.Override{State: desired.Stopped, By: "down"}
 	}
 	return d
 }

@@ -15,8 +15,11 @@ import (
 	"reconciler.dev/reconciler/pkg/store"
 )
 
-// SourceName is the name of the directory of manifests among sources; a name's owner is SourceName/<file>.
-const SourceName = "manifests"
+// SourceName is the name of the directory of manifests among sources; a name's owner is SourceName/<file>, or APISource.
+const (
+	SourceName = "manifests"
+	APISource  = "api"
+)
 
 // Intake says what a scan of the manifests directory changes about what is desired. It is pure but for load, which
 // reads a bundle's config.json. known is all that is desired so far, from any source; src what is remembered of the
@@ -39,7 +42,7 @@ func Intake(scan desired.Scan, src store.Source, known []*store.Desired, load fu
 	}
 	claims := in.claims(scan)
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
-		in.desire(claims[name], load)
+		in.desire(claims[name].container, claims[name].source(), in.known[name], load)
 	}
 	in.remove(scan, claims)
 	in.told(src)
@@ -131,38 +134,38 @@ func (in *intake) owner(name string, scan desired.Scan) string {
 	return ""
 }
 
-// desire makes what a claim says desired, as far as its bundle can be used.
-func (in *intake) desire(c claim, load func(dir string) ([]byte, error)) {
-	was := in.known[c.container.Name]
-	d := store.Desired{Container: c.container, Source: c.source(), Generation: 1}
-	if was != nil {
-		d.Generation = was.Generation
-	}
+// desire makes a container desired by a source, as far as its bundle can be used. was is what was desired of it.
+func (in *intake) desire(c desired.Container, source string, was *store.Desired, load func(dir string) ([]byte, error)) {
+	d := store.Desired{Container: c, Source: source, Generation: 1}
 	notices, err := fill(&d, load)
 	if err != nil {
+		d.Problem = err.Error()
 		if was != nil && was.Config != nil { // what instances are made from stays the last good one
 			d.Config, d.InputHash, d.Private = was.Config, was.InputHash, was.Private
+			d.Refused = &store.Refused{Bundle: c.Spec.Bundle, Process: c.Spec.Process}
 			d.Container.Spec.Bundle, d.Container.Spec.Process = was.Container.Spec.Bundle, was.Container.Spec.Process
 		}
-		d.Problem = err.Error()
 	}
-	if was != nil && !bytes.Equal(asJSON(d.Container.Spec), asJSON(was.Container.Spec)) {
-		d.Generation++
-	}
-	if was != nil && bytes.Equal(asJSON(d), asJSON(was)) {
-		return
+	if was != nil {
+		d.Generation = was.Generation
+		if !bytes.Equal(asJSON(d.Container.Spec), asJSON(was.Container.Spec)) {
+			d.Generation++
+		}
+		if bytes.Equal(asJSON(d), asJSON(was)) {
+			return
+		}
 	}
 	in.change.Desired = append(in.change.Desired, d)
 	for _, notice := range notices {
-		in.event(store.Warning, "BundleNotice", c.container.Name, notice)
+		in.event(store.Warning, "BundleNotice", c.Name, notice)
 	}
 	switch {
 	case d.Problem != "" && (was == nil || was.Problem != d.Problem):
-		in.event(store.Warning, "BundleInvalid", c.container.Name, d.Problem)
+		in.event(store.Warning, "BundleInvalid", c.Name, d.Problem)
 	case was == nil:
-		in.event(store.Normal, "Desired", c.container.Name, "by "+d.Source)
+		in.event(store.Normal, "Desired", c.Name, "by "+d.Source)
 	case was.InputHash != d.InputHash || was.Generation != d.Generation:
-		in.event(store.Normal, "SpecChanged", c.container.Name, fmt.Sprintf("generation %d", d.Generation))
+		in.event(store.Normal, "SpecChanged", c.Name, fmt.Sprintf("generation %d", d.Generation))
 	}
 }
 
@@ -195,9 +198,13 @@ func (in *intake) remove(scan desired.Scan, claims map[string]claim) {
 		if f, there := scan.Files[file]; there && len(f.Errors) > 0 {
 			continue // the last good manifest stays in force
 		}
-		in.change.Removed = append(in.change.Removed, name)
-		in.event(store.Normal, "NotDesired", name, file+" no longer names it")
+		in.removed(name, file+" no longer names it")
 	}
+}
+
+func (in *intake) removed(name, why string) {
+	in.change.Removed = append(in.change.Removed, name)
+	in.event(store.Normal, "NotDesired", name, why)
 }
 
 // told makes an event of each file's problems, once, and of a source that is back.

@@ -60,7 +60,7 @@ func StatusOf(d *store.Desired, have observed.Snapshot, r store.Record, now time
 		s.Instance = new(observed.InstanceID(r.Name, r.LastAttempt))
 	}
 	if d != nil {
-		s.Override = d.Verbs.Override
+		s.Override = d.Override()
 		if d.SpecHash() != r.SpecHash {
 			s.RestartCount = 0
 		}

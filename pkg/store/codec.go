@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.etcd.io/bbolt"
+
+	"reconciler.dev/reconciler/pkg/desired"
 )
 
 // number is a key that sorts as the number does.
@@ -58,6 +60,27 @@ func decodeVerbs(name string, raw []byte) (Verbs, error) {
 		return Verbs{}, nil
 	}
 	return decode(bucketOverrides, name, raw, func(*Verbs) bool { return true })
+}
+
+// decodeDown is nil for what does not hold the node now.
+func (db *DB) decodeDown(raw []byte) (*Down, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	d, err := decode(bucketMeta, string(keyDown), raw, func(d *Down) bool { return d.BootID != "" })
+	if err != nil || d.BootID != db.boot {
+		return nil, err
+	}
+	return &d, nil
+}
+
+// override is d as it shows at each container.
+func (d *Down) override() *Override {
+	by := "down by " + d.By
+	if d.Reason != "" {
+		by += ": " + d.Reason
+	}
+	return &Override{State: desired.Stopped, By: by, At: d.At}
 }
 
 func decodeRecord(name string, raw []byte) (Record, error) {

@@ -49,6 +49,9 @@ func apply(tx *bbolt.Tx, c *Change) error {
 			return fmt.Errorf("source %q: %w", c.Source.Name, err)
 		}
 	}
+	if err := putDown(tx, c); err != nil {
+		return fmt.Errorf("down: %w", err)
+	}
 	if c.Attempt != nil {
 		if err := putAttempt(tx, c.Attempt); err != nil {
 			return fmt.Errorf("attempt %q: %w", c.Attempt.Instance, err)
@@ -65,6 +68,16 @@ func apply(tx *bbolt.Tx, c *Change) error {
 		}
 	}
 	return putEvents(tx, c.Events)
+}
+
+func putDown(tx *bbolt.Tx, c *Change) error {
+	switch b := tx.Bucket(bucketMeta); {
+	case c.Up:
+		return b.Delete(keyDown)
+	case c.Down != nil:
+		return put(b, keyDown, c.Down)
+	}
+	return nil
 }
 
 func putRecord(tx *bbolt.Tx, r *Record) error {

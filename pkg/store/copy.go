@@ -14,8 +14,9 @@ import (
 const copyLockWait = 200 * time.Millisecond
 
 // OpenCopy opens a private copy of the store at path, for readers while no daemon runs. The store's lock is held no
-// longer than copying takes. The copy has no name any more when this returns, so a killed reader leaves nothing behind. ErrLocked: somebody has
-// the store open, ask the daemon. fs.ErrNotExist: there is none. Commit and its like return ErrReadOnly.
+// longer than copying takes. The copy has no name any more when this returns, so a killed reader leaves nothing behind.
+// ErrLocked: somebody has the store open, ask the daemon. fs.ErrNotExist: there is none. Commit and its like return
+// ErrReadOnly.
 func OpenCopy(path string) (*DB, error) {
 	db, err := openCopy(path)
 	if err != nil {
@@ -43,7 +44,11 @@ func openCopy(path string) (*DB, error) {
 	if err := b.Update(migrate); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	return newDB(b), nil
+	db, err := newDB(b, Options{})
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return db, nil
 }
 
 // copyFile copies the store at path to a file of its own, mode 0600, and returns its name.

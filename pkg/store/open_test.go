@@ -102,7 +102,7 @@ func TestOpenAfterACrashWhileCreating(t *testing.T) {
 
 func TestOpenRefusesNewerSchemaUntouched(t *testing.T) {
 	path := filled(t)
-	edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("2")) })
+	edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("99")) })
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

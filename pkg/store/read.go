@@ -46,10 +46,11 @@ func rowsOf(b *bbolt.Bucket) []row {
 
 // Desired returns what is wanted of a name, ErrNotFound if it is not desired.
 func (db *DB) Desired(name string) (*Desired, error) {
-	var raw, verbs []byte
+	var raw, verbs, down []byte
 	err := db.view(func(tx *bbolt.Tx) error {
 		raw = bytes.Clone(tx.Bucket(bucketDesired).Get([]byte(name)))
 		verbs = bytes.Clone(tx.Bucket(bucketOverrides).Get([]byte(name)))
+		down = bytes.Clone(tx.Bucket(bucketMeta).Get(keyDown))
 		return nil
 	})
 	if err != nil {
@@ -58,19 +59,34 @@ func (db *DB) Desired(name string) (*Desired, error) {
 	if raw == nil {
 		return nil, ErrNotFound
 	}
-	return desiredWith(name, raw, verbs)
+	return db.desiredWith(name, raw, verbs, down)
 }
 
-func desiredWith(name string, raw, verbs []byte) (*Desired, error) {
+func (db *DB) desiredWith(name string, raw, verbs, down []byte) (*Desired, error) {
 	d, err := decodeDesired(name, raw)
 	if err != nil {
 		return nil, err
 	}
-	d.Verbs, err = decodeVerbs(name, verbs)
+	if d.Verbs, err = decodeVerbs(name, verbs); err != nil {
+		return nil, err
+	}
+	held, err := db.decodeDown(down)
+	if err != nil {
+		return nil, err // held or not is not known, so neither is what is wanted
+	}
+	if held != nil {
+		d.Held = held.override()
+	}
+	return d, nil
+}
+
+// Down returns what holds the whole node, nil if nothing does: what an earlier boot was held by is void.
+func (db *DB) Down() (*Down, error) {
+	raw, err := db.value(bucketMeta, string(keyDown))
 	if err != nil {
 		return nil, err
 	}
-	return d, nil
+	return db.decodeDown(raw)
 }
 
 // AllDesired yields what is wanted of every name, as of one moment, in name order. One that cannot be read is yielded
@@ -79,12 +95,14 @@ func desiredWith(name string, raw, verbs []byte) (*Desired, error) {
 func (db *DB) AllDesired() iter.Seq2[*Desired, error] {
 	return func(yield func(*Desired, error) bool) {
 		var rows []row
+		var down []byte
 		verbs := map[string][]byte{}
 		err := db.view(func(tx *bbolt.Tx) error {
 			rows = rowsOf(tx.Bucket(bucketDesired))
 			for _, r := range rowsOf(tx.Bucket(bucketOverrides)) {
 				verbs[string(r.key)] = r.value
 			}
+			down = bytes.Clone(tx.Bucket(bucketMeta).Get(keyDown))
 			return nil
 		})
 		if err != nil {
@@ -93,7 +111,7 @@ func (db *DB) AllDesired() iter.Seq2[*Desired, error] {
 		}
 		for _, r := range rows {
 			name := string(r.key)
-			if !yield(desiredWith(name, r.value, verbs[name])) {
+			if !yield(db.desiredWith(name, r.value, verbs[name], down)) {
 				return
 			}
 		}

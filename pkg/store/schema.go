@@ -9,14 +9,17 @@ import (
 
 // steps[i] brings a store of schema i+1 to schema i+2. Each step is a file of its own, migrate_<to>.go, with a database
 // of the old schema in testdata.
-var steps []func(*bbolt.Tx) error
+var steps = []func(*bbolt.Tx) error{toSchema2}
 
 // buckets of the current schema, the outermost ones.
 var buckets = [][]byte{
 	bucketMeta, bucketSources, bucketDesired, bucketOverrides, bucketStatus, bucketAttempts, bucketExits, bucketEvents,
 }
 
-var keySchema = []byte("schema")
+var (
+	keySchema = []byte("schema")
+	keyDown   = []byte("down")
+)
 
 // current is the schema that this program writes.
 func current() int { return len(steps) + 1 }

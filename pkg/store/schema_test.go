@@ -2,45 +2,21 @@ package store
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
-	"time"
 
 	"go.etcd.io/bbolt"
 
 	"reconciler.dev/reconciler/pkg/desired"
-	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
-var generate = flag.Bool("generate", false, "write testdata/schema1.db anew; only while schema 1 is the current one")
-
-// schema1 is what the database in testdata was made from.
-func schema1() Change {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	p := subreaper.Process{PID: 42, StartTime: 4200, BootID: "11111111-2222-3333-4444-555555555555"}
-	attempt := Attempt{Number: 3, Instance: "web.3", SpecHash: "h", IntentAt: at, Process: &p, StartCommitted: at, Started: true}
-	return Change{
-		Record:  &Record{Name: "web", LastAttempt: 3, Attempts: []Attempt{attempt}, SpecHash: "h", Starts: 3, End: EndFailed},
-		Attempt: &attempt,
-		Exit: &Exit{Instance: "web.3", Attempt: 3, Process: p, Signal: new(9), Reason: "Killed",
-			Source: subreaper.SourceWaitid, StartedAt: at, FinishedAt: at},
-		Desired: []Desired{{
-			Container: desired.Container{Name: "web", Spec: desired.Spec{Bundle: "/b", State: desired.Running}},
-			Source:    "manifests/web.yaml", Generation: 7, Config: []byte(`{"ociVersion":"1.0.2"}`), InputHash: "i",
-		}},
-		Source: &Source{Name: "manifests", Identity: "8:1:77:0"},
-		Events: []Event{{Time: at, Type: Normal, Reason: "Started", Object: "web", Message: "web.3 was started"}},
-	}
-}
-
+// The database in testdata was written by the first version: one container that had run three times, and was stopped by a
+// verb.
 func TestSchema1IsRead(t *testing.T) {
-	fixture := filepath.Join("testdata", "schema1.db")
-	if *generate {
-		generateSchema1(t, fixture)
-	}
-	b, err := os.ReadFile(fixture)
+	b, err := os.ReadFile(filepath.Join("testdata", "schema1.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +35,9 @@ func TestSchema1IsRead(t *testing.T) {
 	d, err := db.Desired("web")
 	if err != nil || d.Generation != 7 || d.State() != desired.Stopped || string(d.Config) != `{"ociVersion":"1.0.2"}` {
 		t.Errorf("desired %+v, %v", d, err)
+	}
+	if log := d.Container.Spec.Log; log != (desired.Log{MaxSize: 10 << 20, MaxFiles: 3}) || d.Container.Spec.Bundle != "/b" {
+		t.Errorf("spec %+v", d.Container.Spec)
 	}
 	r, err := db.Record("web")
 	if err != nil || r.LastAttempt != 3 || len(r.Attempts) != 1 || r.Attempts[0].Process.StartTime != 4200 {
@@ -82,28 +61,11 @@ func TestSchema1IsRead(t *testing.T) {
 	}
 }
 
-func generateSchema1(t *testing.T, path string) {
-	t.Helper()
-	if current() != 1 {
-		t.Fatalf("this program writes schema %d", current())
-	}
-	if err := os.RemoveAll(path); err != nil {
-		t.Fatal(err)
-	}
-	db, err := Open(path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := func(v *Verbs) error { v.Override = &Override{State: desired.Stopped, By: "root"}; return nil }
-	err = errors.Join(db.Commit(t.Context(), schema1()), db.UpdateVerbs(t.Context(), "web", stop), db.Close())
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // The steps of a migration are one transaction: all of them, or the old store as it was.
 func TestMigrateIsOneTransaction(t *testing.T) {
-	defer func(real []func(*bbolt.Tx) error) { steps = real }(steps)
+	real := steps
+	defer func() { steps = real }()
+	with := func(more ...func(*bbolt.Tx) error) []func(*bbolt.Tx) error { return slices.Concat(real, more) }
 	path := filepath.Join(t.TempDir(), "reconciler.db")
 	db, err := Open(path, Options{NoSync: true})
 	if err != nil {
@@ -118,11 +80,11 @@ func TestMigrateIsOneTransaction(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	steps = []func(*bbolt.Tx) error{mark("one", nil), mark("two", broken)}
+	steps = with(mark("one", nil), mark("two", broken))
 	if _, err := Open(path, Options{NoSync: true}); !errors.Is(err, broken) {
 		t.Fatalf("a migration that fails: %v", err)
 	}
-	steps = steps[:0]
+	steps = real
 	if db, err = Open(path, Options{NoSync: true}); err != nil {
 		t.Fatalf("after a migration that failed: %v", err)
 	}
@@ -131,12 +93,12 @@ func TestMigrateIsOneTransaction(t *testing.T) {
 	}
 	db.Close()
 
-	steps = []func(*bbolt.Tx) error{mark("one", nil), mark("two", nil)}
+	steps = with(mark("one", nil), mark("two", nil))
 	if db, err = Open(path, Options{NoSync: true}); err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for key, want := range map[string]string{"one": "x", "two": "x", "schema": "3"} {
+	for key, want := range map[string]string{"one": "x", "two": "x", "schema": strconv.Itoa(len(real) + 3)} {
 		if v, err := db.value(bucketMeta, key); err != nil || string(v) != want {
 			t.Errorf("%s is %q, %v", key, v, err)
 		}

@@ -9,11 +9,14 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
 // The tree of buckets. Values are JSON; numbers used as keys are big-endian, 8 bytes, so that they sort.
 //
 //	meta/schema                    the version of this tree
+//	meta/down                      Down, while the node is held
 //	sources/<source>               Source
 //	desired/<name>                 Desired, without its Verbs
 //	overrides/<name>               Verbs
@@ -39,6 +42,8 @@ const lockWait = 5 * time.Second
 type Options struct {
 	// NoSync leaves out every fsync: for tests and simulations only, a power cut loses or tears the file.
 	NoSync bool
+	// BootID is that of the running boot; empty for what the kernel says.
+	BootID string
 }
 
 func (o Options) bolt(wait time.Duration) *bbolt.Options {
@@ -55,6 +60,7 @@ func (o Options) bolt(wait time.Duration) *bbolt.Options {
 // DB is an open store. Its methods may be called from any goroutine.
 type DB struct {
 	bolt      *bbolt.DB
+	boot      string // of the running boot
 	recovered string
 	requests  chan request // nil: a copy, which has no writer
 	quit      chan struct{}
@@ -84,21 +90,31 @@ func Open(path string, o Options) (*DB, error) {
 	if err := b.Update(migrate); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), b.Close())
 	}
-	db := newDB(b)
+	db, err := newDB(b, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), b.Close())
+	}
 	db.recovered = recovered
 	db.requests = make(chan request)
 	db.writer.Go(db.write)
 	return db, nil
 }
 
-func newDB(b *bbolt.DB) *DB {
-	db := &DB{bolt: b, quit: make(chan struct{})}
+func newDB(b *bbolt.DB, o Options) (*DB, error) {
+	if o.BootID == "" {
+		boot, err := subreaper.BootID()
+		if err != nil {
+			return nil, err
+		}
+		o.BootID = boot
+	}
+	db := &DB{bolt: b, boot: o.BootID, quit: make(chan struct{})}
 	db.close = sync.OnceValue(func() error {
 		close(db.quit)
 		db.writer.Wait()
 		return db.bolt.Close()
 	})
-	return db
+	return db, nil
 }
 
 // Recovered says, in a sentence for people, that Open found a damaged file, why, and where it was moved; empty if it

@@ -17,14 +17,39 @@ type Desired struct {
 	InputHash  string            `json:"inputHash"` // of bundle path, process and config.json: desired.Hash
 	Private    bool              `json:"private"`   // own pid namespace and no hooks, by Config
 	Problem    string            `json:"problem"`   // why the bundle as it is now cannot be used; empty when it can
+	Refused    *Refused          `json:"refused"`   // what the user wrote in place of the last good; null without a Problem
 
-	Verbs Verbs `json:"-"` // kept in a bucket of its own, since others write it
+	Verbs Verbs     `json:"-"` // kept in a bucket of its own, since others write it
+	Held  *Override `json:"-"` // the whole node is down: from meta/down
 }
 
-// State is what is wanted now: the override's state, or the manifest's.
+// Refused is the part of a manifest that is not in force, since no instance can be made from it.
+type Refused struct {
+	Bundle  string          `json:"bundle"`
+	Process desired.Process `json:"process"`
+}
+
+// Wanted is the container as its user wrote it, whether all of it is in force or not.
+func (d *Desired) Wanted() desired.Container {
+	c := d.Container
+	if d.Refused != nil {
+		c.Spec.Bundle, c.Spec.Process = d.Refused.Bundle, d.Refused.Process
+	}
+	return c
+}
+
+// Override is what outranks the manifest's state: a node that is down, else a verb; nil if nothing does.
+func (d *Desired) Override() *Override {
+	if d.Held != nil {
+		return d.Held
+	}
+	return d.Verbs.Override
+}
+
+// State is what is wanted now.
 func (d *Desired) State() desired.State {
-	if d.Verbs.Override != nil {
-		return d.Verbs.Override.State
+	if o := d.Override(); o != nil {
+		return o.State
 	}
 	return d.Container.Spec.State
 }
@@ -43,6 +68,14 @@ type Override struct {
 	State desired.State `json:"state"`
 	By    string        `json:"by"`
 	At    time.Time     `json:"at"`
+}
+
+// Down holds the whole node: every container is to be stopped. It is void at the next boot.
+type Down struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"` // the user's own words; may be empty
+	At     time.Time `json:"at"`
+	BootID string    `json:"bootID"`
 }
 
 // Source is what is remembered of a source of manifests.
@@ -95,15 +128,17 @@ type Attempt struct {
 	Number         int                `json:"number"`
 	Instance       string             `json:"instance"`
 	SpecHash       string             `json:"specHash"`
-	Private        bool               `json:"private"`        // own pid namespace and no hooks: may be cleaned up late
-	IntentAt       time.Time          `json:"intentAt"`       // written before the launch
-	LaunchError    string             `json:"launchError"`    // the launch failed: this attempt has run nothing
-	Process        *subreaper.Process `json:"process"`        // written with StartCommitted
-	StartCommitted time.Time          `json:"startCommitted"` // written before start; from here on an exit is owed
-	Started        bool               `json:"started"`        // written after start
-	Stop           *Stopping          `json:"stop"`           // written before the stop signal
-	Retry          Wait               `json:"retry"`          // after a clean of it that failed
-	Over           bool               `json:"over"`           // its exit is recorded, or it is known to have run nothing
+	Private        bool               `json:"private"`             // own pid namespace and no hooks: may be cleaned up late
+	Resources      json.RawMessage    `json:"resources,omitempty"` // overrides it was made with, or updated to; nil for none
+	Unfit          string             `json:"unfit"`               // hash of overrides that the runtime refused to update it to
+	IntentAt       time.Time          `json:"intentAt"`            // written before the launch
+	LaunchError    string             `json:"launchError"`         // the launch failed: this attempt has run nothing
+	Process        *subreaper.Process `json:"process"`             // written with StartCommitted
+	StartCommitted time.Time          `json:"startCommitted"`      // written before start; from here on an exit is owed
+	Started        bool               `json:"started"`             // written after start
+	Stop           *Stopping          `json:"stop"`                // written before the stop signal
+	Retry          Wait               `json:"retry"`               // after a clean of it that failed
+	Over           bool               `json:"over"`                // its exit is recorded, or it is known to have run nothing
 }
 
 // Stopping is a stop of ours under way.
@@ -158,4 +193,6 @@ type Change struct {
 	Removed []string  // no longer desired: desired/<name> and its verbs are deleted
 	Source  *Source   // put
 	Events  []Event   // appended
+	Down    *Down     // put
+	Up      bool      // Down is deleted
 }

@@ -9,6 +9,7 @@ import (
 
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/store"
+	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
 func emptyHasNothing(t *testing.T, db *store.DB) {
@@ -157,4 +158,30 @@ func iteratorsHoldNone(t *testing.T, db *store.DB) {
 		commit(t, db, store.Change{Events: []store.Event{big}, Record: record(r.Name, 2)})
 		break
 	}
+}
+
+func downHoldsAll(t *testing.T, db *store.DB) {
+	boot, err := subreaper.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, db, store.Change{Desired: []store.Desired{want("web")}})
+	held := func() (states []desired.State) {
+		states = append(states, must[*store.Desired](t)(db.Desired("web")).State())
+		for d, err := range db.AllDesired() {
+			states = append(states, must[*store.Desired](t)(d, err).State())
+		}
+		return states
+	}
+	down := store.Down{By: "root", Reason: "poweroff", At: now, BootID: boot}
+	commit(t, db, store.Change{Down: &down})
+	equal(t, "Down", must[*store.Down](t)(db.Down()), &down)
+	equal(t, "while down", held(), []desired.State{desired.Stopped, desired.Stopped})
+	down.BootID = "an earlier boot"
+	commit(t, db, store.Change{Down: &down})
+	equal(t, "after a reboot", held(), []desired.State{desired.Running, desired.Running})
+	down.BootID = boot
+	commit(t, db, store.Change{Down: &down})
+	commit(t, db, store.Change{Up: true})
+	equal(t, "up again", held(), []desired.State{desired.Running, desired.Running})
 }

@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"what was put comes back", putComesBack},
 		{"a removed name loses its verbs", removedLosesVerbs},
 		{"verbs are changed one at a time", verbsOneAtATime},
+		{"a node that is down holds every name until it is up", downHoldsAll},
 		{"attempt numbers are not reused", attemptsNotReused},
 		{"the first exit stands", firstExitStands},
 		{"unknown gives way to a known exit", unknownGivesWay},
