@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -178,18 +177,6 @@ func memberships(text string) iter.Seq2[string, string] {
 				return
 			}
 		}
-	}
-}
-
-// Thaw lets a frozen v1 cgroup die: SIGKILL stays pending there until it is thawed. A v2 one needs no thawing.
-func (p *Parent) Thaw(instance string) {
-	for _, dir := range p.dirs(instance) {
-		f, err := os.OpenFile(filepath.Join(dir, "freezer.state"), os.O_WRONLY|syscall.O_NOFOLLOW, 0)
-		if err != nil {
-			continue
-		}
-		_, _ = f.WriteString("THAWED") // the kill loop finds out whether it helped
-		_ = f.Close()
 	}
 }
 

@@ -3,17 +3,11 @@ package cgroup
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
-
-	"reconciler.dev/reconciler/internal/runctest"
 )
-
-func TestMain(m *testing.M) { runctest.Main(m) }
 
 func TestHierarchies(t *testing.T) {
 	const mountinfo = `24 1 0:22 / /proc rw - proc proc rw
@@ -65,62 +59,29 @@ func TestOOMKills(t *testing.T) {
 
 // TestKillAndRemove empties a real cgroup, one below it included, and removes it in every hierarchy.
 func TestKillAndRemove(t *testing.T) {
-	runctest.Require(t, runctest.Root, runctest.Pidfd)
-	p, err := Open(runctest.CgroupParent(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := p.RemoveParent(); err != nil {
-			t.Error(err)
+	eachVersion(t, func(t *testing.T, p *Parent) {
+		first, _ := occupy(t, p, "web.1", "")
+		second, _ := occupy(t, p, "web.1", "below")
+		want := []int{first, second}
+		slices.Sort(want)
+		if got, err := p.Processes("web.1"); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("processes %v, want %v; %v", got, want, err)
 		}
-	}()
-	var pids []int
-	for _, below := range []string{"", "below"} {
-		cmd := exec.Command("sleep", "1000")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+		if err := p.Remove("web.1"); err == nil {
+			t.Error("removed around living processes")
 		}
-		reaped := make(chan struct{})
-		go func() { _ = cmd.Wait(); close(reaped) }()
-		defer func() { <-reaped }()
-		defer func() { _ = cmd.Process.Kill() }()
-		pids = append(pids, cmd.Process.Pid)
-		for _, h := range p.hierarchies {
-			dir := filepath.Join(h, p.Path("web.1"), below)
-			if err := os.MkdirAll(dir, 0o755); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		for range 2 { // what is gone may be killed and removed again
+			if err := p.Kill(ctx, "web.1"); err != nil {
 				t.Fatal(err)
 			}
-			if filepath.Base(h) == "cpuset" {
-				continue // takes nobody before its cpus and memory nodes are set
-			}
-			if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(cmd.Process.Pid)), 0); err != nil {
+			if err := p.Remove("web.1"); err != nil {
 				t.Fatal(err)
 			}
+			if p.Exists("web.1") {
+				t.Error("something is left")
+			}
 		}
-	}
-	slices.Sort(pids)
-	if got, err := p.Processes("web.1"); err != nil || !slices.Equal(got, pids) {
-		t.Fatalf("processes %v, want %v; %v", got, pids, err)
-	}
-	if err := p.Remove("web.1"); err == nil {
-		t.Error("removed around living processes")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := p.Kill(ctx, "web.1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Remove("web.1"); err != nil {
-		t.Fatal(err)
-	}
-	if p.Exists("web.1") {
-		t.Error("something is left")
-	}
-	if err := p.Kill(ctx, "web.1"); err != nil {
-		t.Errorf("again: %v", err)
-	}
-	if err := p.Remove("web.1"); err != nil {
-		t.Errorf("again: %v", err)
-	}
+	})
 }
