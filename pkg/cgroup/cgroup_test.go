@@ -9,19 +9,6 @@ import (
 	"time"
 )
 
-func TestHierarchies(t *testing.T) {
-	const mountinfo = `24 1 0:22 / /proc rw - proc proc rw
-30 24 0:26 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw
-31 24 0:27 / /sys/fs/cgroup/memory rw shared:10 - cgroup cgroup rw,memory
-32 24 0:28 / /mnt/with\040space rw - cgroup cgroup rw,cpu
-33 24 0:29 / /srv/cgroup rw - ext4 /dev/cgroup rw
-`
-	want := []string{"/mnt/with space", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"}
-	if got := hierarchies(mountinfo); !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 func TestOpenRefusesTheRoot(t *testing.T) {
 	for _, parent := range []string{"", "/", "relative", "/a/../b", "/a/"} {
 		if _, err := Open(parent); err == nil {
@@ -30,30 +17,17 @@ func TestOpenRefusesTheRoot(t *testing.T) {
 	}
 }
 
-// TestOOMKills reads fixture trees of both versions; the rest of the machine has only one of them.
-func TestOOMKills(t *testing.T) {
-	for name, tree := range map[string]struct {
-		file, text string
-		want       int
-	}{
-		"v1":      {"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", 2},
-		"v2":      {"memory.events", "low 0\nhigh 0\nmax 7\noom 3\noom_kill 3\noom_group_kill 0\n", 3},
-		"old v1":  {"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", 0},
-		"garbage": {"memory.events", "oom_kill many\n", 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := t.TempDir()
-			dir := filepath.Join(root, "p/web.1")
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, tree.file), []byte(tree.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if got := At("/p", root).OOMKills("web.1"); got != tree.want {
-				t.Errorf("%d, want %d", got, tree.want)
-			}
-		})
+func TestWhatIsNoInstanceHasNoCgroup(t *testing.T) {
+	root := t.TempDir()
+	plant(t, root, map[string]string{"p/cgroup.procs": "1\n", "p/web.1/sub/cgroup.procs": "2\n", "cgroup.procs": "3\n"})
+	p := At("/p", root)
+	for _, instance := range []string{"", ".", "..", "web.1/sub", "../p/web.1/.."} {
+		if pids, err := p.Processes(instance); err != nil || len(pids) > 0 || p.Exists(instance) {
+			t.Errorf("%q: %v, %v", instance, pids, err)
+		}
+	}
+	if pids, err := p.Processes("web.1"); err != nil || !slices.Equal(pids, []int{2}) {
+		t.Errorf("%v, %v", pids, err)
 	}
 }
 
@@ -69,6 +43,12 @@ func TestKillAndRemove(t *testing.T) {
 		}
 		if err := p.Remove("web.1"); err == nil {
 			t.Error("removed around living processes")
+		}
+		// A container may have frozen what it made itself.
+		if v1 := p.FreezerFile("web.1"); filepath.Base(v1) == freezerV1 {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(v1), "below", freezerV1), []byte("FROZEN"), 0); err != nil {
+				t.Fatal(err)
+			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

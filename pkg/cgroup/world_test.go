@@ -20,8 +20,8 @@ func eachVersion(t *testing.T, test func(t *testing.T, p *Parent)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds := map[string][]string{"all": machine.hierarchies}
-	for _, h := range machine.hierarchies {
+	kinds := map[string][]string{"all": machine.mounts}
+	for _, h := range machine.mounts {
 		version := "v1"
 		if _, err := os.Lstat(filepath.Join(h, "cgroup.controllers")); err == nil {
 			version = "v2"
@@ -52,7 +52,7 @@ func occupy(t *testing.T, p *Parent, instance, below string) (pid int, ended <-c
 	reaped := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(reaped) }()
 	t.Cleanup(func() { _ = cmd.Process.Kill(); p.Thaw(instance); <-reaped; _ = p.Remove(instance) })
-	for _, h := range p.hierarchies {
+	for _, h := range p.mounts {
 		dir := filepath.Join(h, p.Path(instance), below)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
