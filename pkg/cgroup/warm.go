@@ -31,15 +31,11 @@ func Warm() {
 	if err != nil {
 		return
 	}
-	mounts := hierarchies(string(mountinfo))
+	all := hierarchies(mountinfo, "/")
 	for controllers, path := range memberships(string(own)) {
-		for _, mount := range mounts {
-			// A v1 hierarchy is mounted by the name of its controllers.
-			if controllers != "" && filepath.Base(mount) != controllers {
-				continue
-			}
-			procs := filepath.Join(mount, path, "cgroup.procs")
-			if os.WriteFile(procs, strconv.AppendInt(nil, int64(os.Getpid()), 10), 0) == nil {
+		for _, h := range all {
+			procs := filepath.Join(h.mount, path, "cgroup.procs")
+			if h.has(controllers) && os.WriteFile(procs, strconv.AppendInt(nil, int64(os.Getpid()), 10), 0) == nil {
 				return
 			}
 		}
