@@ -23,6 +23,8 @@ var (
 	ErrNotRunning     = errors.New("container is not running")
 	ErrAlreadyRunning = errors.New("container is running already, or paused")
 	ErrNotStopped     = errors.New("container is not stopped")
+	ErrPaused         = errors.New("container is paused already")
+	ErrNotPaused      = errors.New("container is not paused")
 )
 
 // Of Container.Wait.
