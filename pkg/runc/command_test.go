@@ -52,11 +52,11 @@ func TestCreateCommand(t *testing.T) {
 	t.Setenv("LISTEN_FDS", "1")
 	t.Setenv("NOTIFY_SOCKET", "/run/notify")
 	r := scripted(t, long, "")
-	c, err := r.CreateCommand("web.1", "/b", CreateOptions{PIDFile: "/p", Log: "/l", NoPivot: true, ExtraFiles: make([]*os.File, 2)})
+	c, err := r.CreateCommand("web.1", "/b", CreateOptions{PIDFile: "/p", Log: "/l", NoPivot: true, NoNewKeyring: true, ExtraFiles: make([]*os.File, 2)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := r.path + " --root " + r.root + " --log /l --log-format json create --bundle /b --pid-file /p --no-pivot --preserve-fds 2 web.1"
+	want := r.path + " --root " + r.root + " --log /l --log-format json create --bundle /b --pid-file /p --no-pivot --no-new-keyring --preserve-fds 2 web.1"
 	if got := strings.Join(c.Args, " "); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

@@ -1,10 +1,8 @@
 package runc
 
 import (
-	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -68,86 +66,6 @@ func TestLifecycle(t *testing.T) {
 		if again.init == c.init {
 			t.Errorf("the new container has the old one's init %v", c.init)
 		}
-	})
-}
-
-func TestErrorsOfTheRuntime(t *testing.T) {
-	onEachRuntime(t, func(t *testing.T, w *world) {
-		ctx := t.Context()
-		missing, err := w.Container("missing")
-		if err != nil {
-			t.Fatal(err)
-		}
-		created, running, paused, stopped := w.create("created", "exit 0"), w.run("running", "exec sleep 600"), w.run("paused", "exec sleep 600"), w.stopped("stopped")
-		w.verb("paused", "pause", "paused")
-		t.Cleanup(func() { w.call(context.Background(), "resume", "paused", "paused") })
-
-		start := func(c *Container) error { return c.Start(ctx) }
-		term := func(c *Container) error { return c.Kill(ctx, syscall.SIGTERM) }
-		termAll := func(c *Container) error { return c.KillAll(ctx, syscall.SIGTERM) }
-		remove := func(c *Container) error { return c.Delete(ctx, DeleteOptions{}) }
-		force := func(c *Container) error { return c.Delete(ctx, DeleteOptions{Force: true}) }
-		state := func(c *Container) error { _, err := c.State(ctx); return err }
-		processes := func(c *Container) error { _, err := c.Processes(ctx); return err }
-		initOf := func(c *Container) error { _, err := c.Init(ctx); return err }
-		for _, c := range []struct {
-			name string
-			do   func(*Container) error
-			on   *Container
-			want error
-		}{
-			{"state", state, missing, ErrNotExist},
-			{"start", start, missing, ErrNotExist},
-			{"kill", term, missing, ErrNotExist},
-			{"kill all", termAll, missing, ErrNotExist},
-			{"delete", remove, missing, ErrNotExist},
-			{"delete, forced,", force, missing, nil},
-			{"ps", processes, missing, ErrNotExist},
-			{"init", initOf, missing, ErrNotExist},
-			{"start", start, running, ErrAlreadyRunning},
-			{"start", start, paused, ErrAlreadyRunning},
-			{"start", start, stopped, ErrNotRunning},
-			{"kill", term, stopped, ErrNotRunning},
-			{"kill all", termAll, stopped, nil},
-			{"delete", remove, running, ErrNotStopped},
-			{"delete", remove, paused, ErrNotStopped},
-			{"ps", processes, stopped, nil},
-			{"init", initOf, stopped, nil},
-		} {
-			err := c.do(c.on)
-			if c.want == nil && err != nil || !errors.Is(err, c.want) {
-				t.Errorf("%s of %s: %v, want %v", c.name, c.on.ID(), err, c.want)
-			}
-			if e, ok := errors.AsType[*Error](err); err != nil && (!ok || e.ExitStatus == (ExitStatus{}) || e.Message == "" || e.ID != c.on.ID()) {
-				t.Errorf("%s of %s: %#v", c.name, c.on.ID(), err)
-			}
-		}
-		if _, err := w.Create(ctx, "running", w.bundle("running", "exit 0"), CreateOptions{}); !errors.Is(err, ErrExist) {
-			t.Errorf("create, id taken: %v", err)
-		}
-		// The runtime's own word for it, as a launch by somebody else meets it.
-		cmd, err := w.CreateCommand("running", w.bundle("running", "exit 0"), CreateOptions{PIDFile: t.TempDir() + "/pid"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		foreign := exec.Command(cmd.Args[0], cmd.Args[1:]...)
-		foreign.Env, foreign.Dir = cmd.Env, cmd.Dir
-		foreign.Run()
-		if err := cmd.Err(foreign.ProcessState.Sys().(syscall.WaitStatus)); !errors.Is(err, ErrExist) {
-			t.Errorf("create command, id taken: %v", err)
-		}
-		os.Remove(cmd.Log)
-
-		// None of that changed anything.
-		for c, want := range map[*Container]Status{created: Created, running: Running, paused: Paused, stopped: Stopped} {
-			if got := w.status(c); got != want {
-				t.Errorf("%s is %s", c.ID(), got)
-			}
-			if _, err := w.readInit(c.ID()); err != nil {
-				t.Errorf("%s: %v", c.ID(), err)
-			}
-		}
-		w.verb("paused", "resume", "paused")
 	})
 }
 

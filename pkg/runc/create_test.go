@@ -3,6 +3,7 @@ package runc
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,9 +31,19 @@ func TestCreateThatFailsLeavesNothing(t *testing.T) {
 			{name: "not executable", fails: "ermission denied", edit: func(s *specs.Spec) { s.Process.Args = []string{"/plain"} },
 				spoil: func(b string) error { return os.WriteFile(filepath.Join(b, "rootfs/plain"), nil, 0o600) }},
 			{name: "no rootfs", fails: "open the root filesystem", edit: func(s *specs.Spec) { s.Root.Path = "missing" }},
+			{name: "rootfs is a symlink", fails: "open the root filesystem",
+				spoil: func(b string) error {
+					return errors.Join(os.Rename(b+"/rootfs", b+"/real"), os.Symlink("real", b+"/rootfs"))
+				}},
 			{name: "cwd leads out", is: ErrEscapes, fails: "/elsewhere", edit: func(s *specs.Spec) { s.Process.Cwd = "/elsewhere" },
 				spoil: func(b string) error { return os.Symlink(t.TempDir(), filepath.Join(b, "rootfs/elsewhere")) }},
 			{name: "relative cwd", fails: "must be an absolute path", edit: func(s *specs.Spec) { s.Process.Cwd = "tmp" }},
+			{name: "no args", is: ErrBundle, fails: "process.args: missing or empty", edit: func(s *specs.Spec) { s.Process.Args = nil }},
+			{name: "a terminal that nobody takes", fails: "console", edit: func(s *specs.Spec) { s.Process.Terminal = true }},
+			{name: "no memory", fails: "memory", edit: func(s *specs.Spec) {
+				s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: new(int64(4096))}}
+			}},
+			{name: "config.json empty", is: ErrBundle, fails: "config.json:1:", spoil: func(b string) error { return os.Truncate(filepath.Join(b, "config.json"), 0) }},
 			{name: "config.json truncated", is: ErrBundle, fails: "config.json:1:", spoil: func(b string) error { return os.Truncate(filepath.Join(b, "config.json"), 1) }},
 			{name: "config.json missing", is: os.ErrNotExist, fails: "config.json", spoil: func(b string) error { return os.Remove(filepath.Join(b, "config.json")) }},
 			{name: "bundle missing", is: ErrBundle, fails: "config.json", spoil: os.RemoveAll},
@@ -54,6 +65,27 @@ func TestCreateThatFailsLeavesNothing(t *testing.T) {
 				}
 				nothingLeft(t, w.Runtime, w.parent)
 			})
+		}
+	})
+}
+
+// A program that the kernel does not understand is found out too late for an error: it is init's own exec that fails.
+func TestProgramOfNoFormat(t *testing.T) {
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		bundle := w.bundle("a", "", edit(func(s *specs.Spec) { s.Process.Args = []string{"/plain"} }))
+		if err := os.WriteFile(filepath.Join(bundle, "rootfs/plain"), []byte("no program\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		c, err := w.Create(t.Context(), "a", bundle, CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.end(c) })
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Wait(t.Context()); err != nil || got.Code == 0 {
+			t.Errorf("it ended with %v, %v", got, err)
 		}
 	})
 }
@@ -168,6 +200,32 @@ func TestFilesReachTheContainer(t *testing.T) {
 			if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
 				t.Errorf("%s: %q, %v", name, got, err)
 			}
+		}
+	})
+}
+
+func TestCreateWithTheSessionKeyringOfTheCaller(t *testing.T) {
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		id := filepath.Base(w.parent) // the keyring's name; one of an earlier run may be there still
+		for _, keep := range []bool{true, false} {
+			r, out, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			c, err := w.Create(t.Context(), id, w.bundle(id, "cat /proc/keys"), CreateOptions{NoNewKeyring: keep, NoPivot: true, Stdout: out})
+			out.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(t.Context()); err != nil {
+				t.Error(err)
+			}
+			keys, err := io.ReadAll(r)
+			if err != nil || !strings.Contains(string(keys), "keyring") || strings.Contains(string(keys), id) == keep {
+				t.Errorf("keep %v: %v: %s", keep, err, keys)
+			}
+			w.end(c)
 		}
 	})
 }

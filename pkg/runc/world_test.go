@@ -23,6 +23,7 @@ type world struct {
 	*Runtime
 	t      *testing.T
 	parent string
+	made   int // containers, by in
 }
 
 // onEachRuntime runs a test in a world of its own for each runtime.
@@ -134,6 +135,9 @@ func (w *world) end(c *Container) {
 	if err := c.Delete(ctx, DeleteOptions{Force: true}); err != nil {
 		w.t.Error(err)
 	}
+	if c.init == (Process{}) { // it was only a name
+		return
+	}
 	if _, err := c.Wait(ctx); err != nil {
 		w.t.Error(err)
 	}
@@ -157,14 +161,6 @@ func (w *world) stopped(id string) *Container {
 		w.t.Fatal(err)
 	}
 	return c
-}
-
-// runtime runs a verb this package does not have.
-func (w *world) verb(id, verb string, args ...string) {
-	w.t.Helper()
-	if _, err := w.call(w.t.Context(), verb, id, args...); err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 func (w *world) status(c *Container) Status {
