@@ -19,7 +19,7 @@ demo: setup build  ## Show the promises step by step, self-checking
 	@hack/demo
 
 .PHONY: test
-test: setup build $(bin)/chaos  ## Run every test, those on real runc required, then the demo and 200 seeded kills
+test: setup build $(bin)/chaos $(bin)/runc-newest  ## Run every test, those on real runtimes required, then the demo and 200 seeded kills
 	@hack/test $(TEST_ARGS)
 
 .PHONY: test-unit
@@ -59,6 +59,10 @@ setup:
 $(bin)/chaos $(bin)/bench:
 	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./hack/$(@F)
 
-# A module of its own keeps the tool's dependencies out of the product's.
+# Modules of their own keep the tools' dependencies out of the product's.
 $(bin)/staticcheck: tools/go.mod tools/go.sum
 	@cd tools && GOBIN=$(bin) $(GO) install tool && touch $@
+
+# One of the runtimes under test. runc enters namespaces in C, before Go's threads start.
+$(bin)/runc-newest: tools/runc/go.mod tools/runc/go.sum
+	@cd tools/runc && CGO_ENABLED=1 $(GO) build -trimpath -o $@ github.com/opencontainers/runc && touch $@

@@ -1,15 +1,12 @@
 package runctest
 
 import (
-	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,9 +16,13 @@ type Capability string
 
 const (
 	Root    Capability = "root"    // effective uid 0
-	Runc    Capability = "runc"    // an OCI runtime called runc in PATH that answers
 	Pidfd   Capability = "pidfd"   // pidfd_open(2) and waitid(2) with P_PIDFD, Linux 5.4
 	Busybox Capability = "busybox" // a statically linked /bin/busybox
+
+	// Runtimes that answer; RuntimePath tells where they are.
+	Runc       Capability = "runc"        // in PATH: the distribution's
+	RuncNewest Capability = "runc-newest" // in bin/ of the module, where `make test` builds it
+	Crun       Capability = "crun"        // in PATH
 )
 
 // EnvRequire names the environment variable that turns skips into failures when it is "all", so that a machine which is
@@ -30,9 +31,12 @@ const EnvRequire = "RECONCILER_REQUIRE"
 
 var probes = map[Capability]func() error{
 	Root:    sync.OnceValue(probeRoot),
-	Runc:    sync.OnceValue(probeRunc),
 	Pidfd:   sync.OnceValue(probePidfd),
 	Busybox: sync.OnceValue(probeBusybox),
+
+	Runc:       sync.OnceValue(func() error { return probeRuntime(Runc) }),
+	RuncNewest: sync.OnceValue(func() error { return probeRuntime(RuncNewest) }),
+	Crun:       sync.OnceValue(func() error { return probeRuntime(Crun) }),
 }
 
 // Require skips the test unless the machine has each of caps, or fails it if RECONCILER_REQUIRE=all.
@@ -58,33 +62,9 @@ func Require(t testing.TB, caps ...Capability) {
 	}
 }
 
-// RuncPath returns the absolute path of the runtime under test.
-func RuncPath(t testing.TB) string {
-	t.Helper()
-	Require(t, Runc)
-	path, err := exec.LookPath("runc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func probeRoot() error {
 	if uid := os.Geteuid(); uid != 0 {
 		return fmt.Errorf("effective uid is %d, not 0", uid)
-	}
-	return nil
-}
-
-func probeRunc() error {
-	path, err := exec.LookPath("runc")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, path, "--version").CombinedOutput(); err != nil {
-		return fmt.Errorf("%s --version: %w: %s", path, err, out)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -19,6 +20,11 @@ const drain = time.Second
 
 // call runs one verb to its end and returns its standard output.
 func (r *Runtime) call(ctx context.Context, verb, id string, args ...string) ([]byte, error) {
+	return r.feed(ctx, nil, verb, id, args...)
+}
+
+// feed is call with something to read on standard input; nil is /dev/null.
+func (r *Runtime) feed(ctx context.Context, stdin io.Reader, verb, id string, args ...string) ([]byte, error) {
 	log, err := r.newLog(verb)
 	if err != nil {
 		return nil, fmt.Errorf("log of the runtime: %w", err)
@@ -26,7 +32,7 @@ func (r *Runtime) call(ctx context.Context, verb, id string, args ...string) ([]
 	defer os.Remove(log)
 	c := r.command(verb, id, log, args...)
 	stdout, stderr := &capture{most: maxOutput, strict: true}, &capture{most: maxLog}
-	err = r.run(ctx, c, func(cmd *exec.Cmd) { cmd.Stdout, cmd.Stderr = stdout, stderr })
+	err = r.run(ctx, c, func(cmd *exec.Cmd) { cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr })
 	if stdout.full {
 		return nil, c.error(fmt.Sprintf("more than %d bytes of output", maxOutput), ErrBadOutput)
 	}

@@ -23,10 +23,13 @@ func classify(root, id, message string) error {
 	case "cannot start a container that has stopped",
 		"container not running",
 		"container `" + id + "` is not running",
+		"the container `" + id + "` is not running: No such process", // pause and resume
 		// crun's kill, by how it could open the process.
 		"kill container: No such process",
 		"open pidfd: No such process":
 		return ErrNotRunning
+	case "container not paused":
+		return ErrNotPaused
 	case "cannot delete container " + id + " that is not stopped: running",
 		"cannot delete container " + id + " that is not stopped: paused",
 		"the container `" + id + "` is not in `created` or `stopped` state":

@@ -12,7 +12,9 @@ import (
 type CreateOptions struct {
 	PIDFile string // where the runtime leaves the pid of init: absolute; <StateDir>/<id>.pid if empty
 	Log     string // where the runtime logs, as JSON: absolute; <LogDir>/<id>.create.log if empty
-	NoPivot bool   // for a root filesystem on a ramdisk: runc-create(8)
+
+	NoPivot      bool // for a root filesystem on a ramdisk: runc-create(8)
+	NoNewKeyring bool // keep the caller's session keyring, and so its keys, instead of an empty one
 
 	// ExtraFiles become the container's descriptors 3 and up. Nil for Stdin, Stdout or Stderr means /dev/null; the
 	// runtime gives them to the container's user. All stay the caller's. CreateCommand only counts ExtraFiles.
@@ -53,6 +55,9 @@ func (r *Runtime) CreateCommand(id, bundle string, o CreateOptions) (*Command, e
 	flags := []string{"--bundle", bundle, "--pid-file", o.PIDFile}
 	if o.NoPivot {
 		flags = append(flags, "--no-pivot")
+	}
+	if o.NoNewKeyring {
+		flags = append(flags, "--no-new-keyring")
 	}
 	if n := len(o.ExtraFiles); n > 0 {
 		flags = append(flags, "--preserve-fds", strconv.Itoa(n))

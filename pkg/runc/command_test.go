@@ -13,49 +13,50 @@ import (
 
 // The path of whoever lets another process run the create.
 func TestCreateCommandIsWhole(t *testing.T) {
-	w := newWorld(t)
-	dir := t.TempDir()
-	cmd, err := w.CreateCommand("a", w.bundle("a", "exit 6"), CreateOptions{PIDFile: dir + "/init.pid", Log: dir + "/create.log"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	foreign := exec.Command(cmd.Args[0], cmd.Args[1:]...)
-	foreign.Env, foreign.Dir = cmd.Env, cmd.Dir
-	if err := foreign.Run(); err != nil {
-		t.Fatal(errors.Join(err, cmd.Err(foreign.ProcessState.Sys().(syscall.WaitStatus))))
-	}
-	c, err := w.Container("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Nothing is recorded, so the runtime is asked.
-	init, err := c.Init(t.Context())
-	text, _ := os.ReadFile(cmd.PIDFile)
-	if err != nil || strconv.Itoa(init.PID) != string(text) || init.StartTime == 0 {
-		t.Errorf("%v, %v, want %s", init, err, text)
-	}
-	c.init = init
-	t.Cleanup(func() { w.end(c) })
-	if err := c.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := c.Wait(t.Context()); err != nil || got.Code != 6 {
-		t.Errorf("%v, %v", got, err)
-	}
-	if _, err := (&Container{r: c.r, id: "a", wait: make(chan struct{}, 1)}).Init(t.Context()); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("init of a stopped one, unrecorded: %v", err)
-	}
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		dir := t.TempDir()
+		cmd, err := w.CreateCommand("a", w.bundle("a", "exit 6"), CreateOptions{PIDFile: dir + "/init.pid", Log: dir + "/create.log"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		foreign := exec.Command(cmd.Args[0], cmd.Args[1:]...)
+		foreign.Env, foreign.Dir = cmd.Env, cmd.Dir
+		if err := foreign.Run(); err != nil {
+			t.Fatal(errors.Join(err, cmd.Err(foreign.ProcessState.Sys().(syscall.WaitStatus))))
+		}
+		c, err := w.Container("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Nothing is recorded, so the runtime is asked.
+		init, err := c.Init(t.Context())
+		text, _ := os.ReadFile(cmd.PIDFile)
+		if err != nil || strconv.Itoa(init.PID) != string(text) || init.StartTime == 0 {
+			t.Errorf("%v, %v, want %s", init, err, text)
+		}
+		c.init = init
+		t.Cleanup(func() { w.end(c) })
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Wait(t.Context()); err != nil || got.Code != 6 {
+			t.Errorf("%v, %v", got, err)
+		}
+		if _, err := (&Container{r: c.r, id: "a", wait: make(chan struct{}, 1)}).Init(t.Context()); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("init of a stopped one, unrecorded: %v", err)
+		}
+	})
 }
 
 func TestCreateCommand(t *testing.T) {
 	t.Setenv("LISTEN_FDS", "1")
 	t.Setenv("NOTIFY_SOCKET", "/run/notify")
 	r := scripted(t, long, "")
-	c, err := r.CreateCommand("web.1", "/b", CreateOptions{PIDFile: "/p", Log: "/l", NoPivot: true, ExtraFiles: make([]*os.File, 2)})
+	c, err := r.CreateCommand("web.1", "/b", CreateOptions{PIDFile: "/p", Log: "/l", NoPivot: true, NoNewKeyring: true, ExtraFiles: make([]*os.File, 2)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := r.path + " --root " + r.root + " --log /l --log-format json create --bundle /b --pid-file /p --no-pivot --preserve-fds 2 web.1"
+	want := r.path + " --root " + r.root + " --log /l --log-format json create --bundle /b --pid-file /p --no-pivot --no-new-keyring --preserve-fds 2 web.1"
 	if got := strings.Join(c.Args, " "); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

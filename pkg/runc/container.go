@@ -63,7 +63,8 @@ func (c *Container) Kill(ctx context.Context, sig syscall.Signal) error {
 }
 
 // KillAll sends a signal to every process of the container, also after its init has ended, which matters to one without a
-// pid namespace of its own. To a stopped container without processes it is no error.
+// pid namespace of its own. To a stopped container without processes it is no error. A paused one is resumed by it, but for
+// runc 1.5.2, which does so for SIGKILL only.
 func (c *Container) KillAll(ctx context.Context, sig syscall.Signal) error {
 	if err := validateSignal(sig); err != nil {
 		return err
@@ -127,35 +128,6 @@ func (c *Container) Init(ctx context.Context) (Process, error) {
 func (c *Container) PID(ctx context.Context) (int, error) {
 	p, err := c.Init(ctx)
 	return p.PID, err
-}
-
-// Processes returns the processes in the container's cgroup, as far as they have not vanished meanwhile: none once it has
-// stopped. Children of init are among them.
-func (c *Container) Processes(ctx context.Context) ([]ProcessInfo, error) {
-	// crun 1.8.1 crashes when asked for the processes of a stopped container.
-	s, err := c.State(ctx)
-	if err != nil || s.Status == Stopped {
-		return nil, err
-	}
-	out, err := c.r.call(ctx, "ps", c.id, "--format", "json", c.id)
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
-	if err := c.r.decode("ps", c.id, out, &pids, func() error { return nil }); err != nil {
-		return nil, err
-	}
-	var processes []ProcessInfo
-	for _, pid := range pids {
-		p, err := inspect(pid)
-		switch {
-		case err == nil:
-			processes = append(processes, p)
-		case !vanished(err):
-			return nil, err
-		}
-	}
-	return processes, nil
 }
 
 func (c *Container) noEffect(verb, what string) error {

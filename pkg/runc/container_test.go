@@ -1,10 +1,8 @@
 package runc
 
 import (
-	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -15,179 +13,103 @@ import (
 )
 
 func TestLifecycle(t *testing.T) {
-	w := newWorld(t)
-	ctx, out := t.Context(), t.TempDir()
-	c := w.create("web.1", `trap 'exit 3' TERM; echo up >/out/up; while :; do sleep 0.01; done`, outDir(out),
-		edit(func(s *specs.Spec) { s.Annotations = map[string]string{"owner": "me"}; s.Process.Cwd = "/made/for/it" }))
-	s, err := c.State(ctx)
-	if err != nil || s.ID != "web.1" || s.Status != Created || s.PID <= 1 || s.Created.IsZero() || s.Annotations["owner"] != "me" {
-		t.Fatalf("%+v, %v", s, err)
-	}
-	if !exists(filepath.Join(s.Bundle, "rootfs/made/for/it")) {
-		t.Error("its cwd was not made")
-	}
-	if pid, err := c.PID(ctx); err != nil || pid != s.PID {
-		t.Errorf("pid %d, %v, want %d", pid, err, s.PID)
-	}
-	if exists(filepath.Join(out, "up")) {
-		t.Error("it ran before it was started")
-	}
-	if err := c.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.status(c); got != Running {
-		t.Errorf("it is %s", got)
-	}
-	eventually(t, "it is up", func() bool { return exists(filepath.Join(out, "up")) })
-	processes, err := c.Processes(ctx)
-	i := slices.IndexFunc(processes, func(p ProcessInfo) bool { return p.PID == s.PID })
-	if err != nil || i < 0 || len(processes[i].Command) != 3 || processes[i].Command[1] != "-c" || processes[i].StartTime == 0 {
-		t.Errorf("processes: %+v, %v", processes, err)
-	}
-	if err := c.Kill(ctx, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := c.Wait(ctx); err != nil || got != (ExitStatus{Code: 3}) {
-		t.Errorf("it ended with %v, %v", got, err)
-	}
-	if got := w.status(c); got != Stopped {
-		t.Errorf("it is %s", got)
-	}
-	if processes, err := c.Processes(ctx); err != nil || len(processes) > 0 {
-		t.Errorf("processes when stopped: %v, %v", processes, err)
-	}
-	if err := c.Delete(ctx, DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if ok, err := c.Exists(ctx); ok || err != nil {
-		t.Errorf("exists: %v, %v", ok, err)
-	}
-	nothingLeft(t, w.Runtime, w.parent)
-	// The id is free again.
-	again := w.create("web.1", "exit 0")
-	if again.init == c.init {
-		t.Errorf("the new container has the old one's init %v", c.init)
-	}
-}
-
-func TestErrorsOfTheRuntime(t *testing.T) {
-	w := newWorld(t)
-	ctx := t.Context()
-	missing, err := w.Container("missing")
-	if err != nil {
-		t.Fatal(err)
-	}
-	created, running, paused, stopped := w.create("created", "exit 0"), w.run("running", "exec sleep 600"), w.run("paused", "exec sleep 600"), w.stopped("stopped")
-	w.verb("paused", "pause", "paused")
-	t.Cleanup(func() { w.call(context.Background(), "resume", "paused", "paused") })
-
-	start := func(c *Container) error { return c.Start(ctx) }
-	term := func(c *Container) error { return c.Kill(ctx, syscall.SIGTERM) }
-	termAll := func(c *Container) error { return c.KillAll(ctx, syscall.SIGTERM) }
-	remove := func(c *Container) error { return c.Delete(ctx, DeleteOptions{}) }
-	force := func(c *Container) error { return c.Delete(ctx, DeleteOptions{Force: true}) }
-	state := func(c *Container) error { _, err := c.State(ctx); return err }
-	processes := func(c *Container) error { _, err := c.Processes(ctx); return err }
-	initOf := func(c *Container) error { _, err := c.Init(ctx); return err }
-	for _, c := range []struct {
-		name string
-		do   func(*Container) error
-		on   *Container
-		want error
-	}{
-		{"state", state, missing, ErrNotExist},
-		{"start", start, missing, ErrNotExist},
-		{"kill", term, missing, ErrNotExist},
-		{"kill all", termAll, missing, ErrNotExist},
-		{"delete", remove, missing, ErrNotExist},
-		{"delete, forced,", force, missing, nil},
-		{"ps", processes, missing, ErrNotExist},
-		{"init", initOf, missing, ErrNotExist},
-		{"start", start, running, ErrAlreadyRunning},
-		{"start", start, paused, ErrAlreadyRunning},
-		{"start", start, stopped, ErrNotRunning},
-		{"kill", term, stopped, ErrNotRunning},
-		{"kill all", termAll, stopped, nil},
-		{"delete", remove, running, ErrNotStopped},
-		{"delete", remove, paused, ErrNotStopped},
-		{"ps", processes, stopped, nil},
-		{"init", initOf, stopped, nil},
-	} {
-		err := c.do(c.on)
-		if c.want == nil && err != nil || !errors.Is(err, c.want) {
-			t.Errorf("%s of %s: %v, want %v", c.name, c.on.ID(), err, c.want)
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		ctx, out := t.Context(), t.TempDir()
+		c := w.create("web.1", `trap 'exit 3' TERM; echo up >/out/up; while :; do sleep 0.01; done`, outDir(out),
+			edit(func(s *specs.Spec) { s.Annotations = map[string]string{"owner": "me"}; s.Process.Cwd = "/made/for/it" }))
+		s, err := c.State(ctx)
+		if err != nil || s.ID != "web.1" || s.Status != Created || s.PID <= 1 || s.Created.IsZero() || s.Annotations["owner"] != "me" {
+			t.Fatalf("%+v, %v", s, err)
 		}
-		if e, ok := errors.AsType[*Error](err); err != nil && (!ok || e.ExitStatus == (ExitStatus{}) || e.Message == "" || e.ID != c.on.ID()) {
-			t.Errorf("%s of %s: %#v", c.name, c.on.ID(), err)
+		if !exists(filepath.Join(s.Bundle, "rootfs/made/for/it")) {
+			t.Error("its cwd was not made")
 		}
-	}
-	if _, err := w.Create(ctx, "running", w.bundle("running", "exit 0"), CreateOptions{}); !errors.Is(err, ErrExist) {
-		t.Errorf("create, id taken: %v", err)
-	}
-	// The runtime's own word for it, as a launch by somebody else meets it.
-	cmd, err := w.CreateCommand("running", w.bundle("running", "exit 0"), CreateOptions{PIDFile: t.TempDir() + "/pid"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	foreign := exec.Command(cmd.Args[0], cmd.Args[1:]...)
-	foreign.Env, foreign.Dir = cmd.Env, cmd.Dir
-	foreign.Run()
-	if err := cmd.Err(foreign.ProcessState.Sys().(syscall.WaitStatus)); !errors.Is(err, ErrExist) {
-		t.Errorf("create command, id taken: %v", err)
-	}
-	os.Remove(cmd.Log)
-
-	// None of that changed anything.
-	for c, want := range map[*Container]Status{created: Created, running: Running, paused: Paused, stopped: Stopped} {
-		if got := w.status(c); got != want {
-			t.Errorf("%s is %s", c.ID(), got)
+		if pid, err := c.PID(ctx); err != nil || pid != s.PID {
+			t.Errorf("pid %d, %v, want %d", pid, err, s.PID)
 		}
-		if _, err := w.readInit(c.ID()); err != nil {
-			t.Errorf("%s: %v", c.ID(), err)
+		if exists(filepath.Join(out, "up")) {
+			t.Error("it ran before it was started")
 		}
-	}
-	w.verb("paused", "resume", "paused")
+		if err := c.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.status(c); got != Running {
+			t.Errorf("it is %s", got)
+		}
+		eventually(t, "it is up", func() bool { return exists(filepath.Join(out, "up")) })
+		processes, err := c.Processes(ctx)
+		i := slices.IndexFunc(processes, func(p ProcessInfo) bool { return p.PID == s.PID })
+		if err != nil || i < 0 || len(processes[i].Command) != 3 || processes[i].Command[1] != "-c" || processes[i].StartTime == 0 {
+			t.Errorf("processes: %+v, %v", processes, err)
+		}
+		if err := c.Kill(ctx, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Wait(ctx); err != nil || got != (ExitStatus{Code: 3}) {
+			t.Errorf("it ended with %v, %v", got, err)
+		}
+		if got := w.status(c); got != Stopped {
+			t.Errorf("it is %s", got)
+		}
+		if processes, err := c.Processes(ctx); err != nil || len(processes) > 0 {
+			t.Errorf("processes when stopped: %v, %v", processes, err)
+		}
+		if err := c.Delete(ctx, DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := c.Exists(ctx); ok || err != nil {
+			t.Errorf("exists: %v, %v", ok, err)
+		}
+		nothingLeft(t, w.Runtime, w.parent)
+		// The id is free again.
+		again := w.create("web.1", "exit 0")
+		if again.init == c.init {
+			t.Errorf("the new container has the old one's init %v", c.init)
+		}
+	})
 }
 
 func TestFailedStartLeavesALiveContainerAlone(t *testing.T) {
-	w := newWorld(t)
-	c := w.create("a", "exec sleep 600")
-	r := *w.Runtime
-	r.path = filepath.Join(t.TempDir(), "wrapper")
-	if err := os.WriteFile(r.path, []byte("#!/bin/sh\n"+w.path+" \"$@\" && exit 1\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	broken := *c
-	broken.r = &r
-	if err := broken.Start(t.Context()); err == nil {
-		t.Error("no error")
-	}
-	if got := w.status(c); got != Running || !alive(c.init.PID) {
-		t.Errorf("it is %s", got)
-	}
-	if p, err := w.readInit("a"); err != nil || p != c.init {
-		t.Errorf("its init is recorded as %v, %v", p, err)
-	}
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		c := w.create("a", "exec sleep 600")
+		r := *w.Runtime
+		r.path = filepath.Join(t.TempDir(), "wrapper")
+		if err := os.WriteFile(r.path, []byte("#!/bin/sh\n"+w.path+" \"$@\" && exit 1\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		broken := *c
+		broken.r = &r
+		if err := broken.Start(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		if got := w.status(c); got != Running || !alive(c.init.PID) {
+			t.Errorf("it is %s", got)
+		}
+		if p, err := w.readInit("a"); err != nil || p != c.init {
+			t.Errorf("its init is recorded as %v, %v", p, err)
+		}
+	})
 }
 
 // What runc 1.1.5 leaves when killed in the moment it clones its own binary.
 func TestDeleteDetachesTheRuntimesBinary(t *testing.T) {
-	w := newWorld(t)
-	dir := filepath.Join(w.root, "a")
-	file := filepath.Join(dir, "runc.aBcDeF")
-	for _, force := range []bool{true, false} {
-		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(file, nil, 0o600), unix.Mount(w.path, file, "", unix.MS_BIND, "")); err != nil {
-			t.Fatal(err)
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		dir := filepath.Join(w.root, "a")
+		file := filepath.Join(dir, "runc.aBcDeF")
+		for _, force := range []bool{true, false} {
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(file, nil, 0o600), unix.Mount(w.path, file, "", unix.MS_BIND, "")); err != nil {
+				t.Fatal(err)
+			}
+			// Unforced, runc says that there is no such container, having removed what there was of it.
+			err := container(t, w.Runtime, "a").Delete(t.Context(), DeleteOptions{Force: force})
+			if err != nil && (force || !errors.Is(err, ErrNotExist)) {
+				t.Errorf("force %v: %v", force, err)
+			}
+			if w.has("a") || !exists(w.path) {
+				t.Errorf("force %v: left: directory %v, the runtime %v", force, w.has("a"), exists(w.path))
+			}
 		}
-		// Unforced, runc says that there is no such container, having removed what there was of it.
-		err := container(t, w.Runtime, "a").Delete(t.Context(), DeleteOptions{Force: force})
-		if err != nil && (force || !errors.Is(err, ErrNotExist)) {
-			t.Errorf("force %v: %v", force, err)
-		}
-		if w.has("a") || !exists(w.path) {
-			t.Errorf("force %v: left: directory %v, the runtime %v", force, w.has("a"), exists(w.path))
-		}
-	}
+	})
 }
 
 func TestSignalsAreValidated(t *testing.T) {

@@ -3,6 +3,7 @@ package runc
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,70 +18,103 @@ import (
 )
 
 func TestCreateThatFailsLeavesNothing(t *testing.T) {
-	w := newWorld(t)
-	for _, c := range []struct {
-		name, fails string
-		is          error
-		spoil       func(bundle string) error
-		edit        func(*specs.Spec)
-	}{
-		{name: "no executable", fails: "no-such-program", edit: func(s *specs.Spec) { s.Process.Args = []string{"no-such-program"} }},
-		{name: "args that read like an error of the runtime", fails: "container with given ID already exists",
-			edit: func(s *specs.Spec) { s.Process.Args = []string{"container with given ID already exists"} }},
-		{name: "not executable", fails: "ermission denied", edit: func(s *specs.Spec) { s.Process.Args = []string{"/plain"} },
-			spoil: func(b string) error { return os.WriteFile(filepath.Join(b, "rootfs/plain"), nil, 0o600) }},
-		{name: "no rootfs", fails: "open the root filesystem", edit: func(s *specs.Spec) { s.Root.Path = "missing" }},
-		{name: "cwd leads out", is: ErrEscapes, fails: "/elsewhere", edit: func(s *specs.Spec) { s.Process.Cwd = "/elsewhere" },
-			spoil: func(b string) error { return os.Symlink(t.TempDir(), filepath.Join(b, "rootfs/elsewhere")) }},
-		{name: "relative cwd", fails: "must be an absolute path", edit: func(s *specs.Spec) { s.Process.Cwd = "tmp" }},
-		{name: "config.json truncated", is: ErrBundle, fails: "config.json:1:", spoil: func(b string) error { return os.Truncate(filepath.Join(b, "config.json"), 1) }},
-		{name: "config.json missing", is: os.ErrNotExist, fails: "config.json", spoil: func(b string) error { return os.Remove(filepath.Join(b, "config.json")) }},
-		{name: "bundle missing", is: ErrBundle, fails: "config.json", spoil: os.RemoveAll},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			bundle := w.bundle("a", "exit 0", edit(func(s *specs.Spec) {
-				if c.edit != nil {
-					c.edit(s)
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		for _, c := range []struct {
+			name, fails string
+			is          error
+			spoil       func(bundle string) error
+			edit        func(*specs.Spec)
+		}{
+			{name: "no executable", fails: "no-such-program", edit: func(s *specs.Spec) { s.Process.Args = []string{"no-such-program"} }},
+			{name: "args that read like an error of the runtime", fails: "container with given ID already exists",
+				edit: func(s *specs.Spec) { s.Process.Args = []string{"container with given ID already exists"} }},
+			{name: "not executable", fails: "ermission denied", edit: func(s *specs.Spec) { s.Process.Args = []string{"/plain"} },
+				spoil: func(b string) error { return os.WriteFile(filepath.Join(b, "rootfs/plain"), nil, 0o600) }},
+			{name: "no rootfs", fails: "open the root filesystem", edit: func(s *specs.Spec) { s.Root.Path = "missing" }},
+			{name: "rootfs is a symlink", fails: "open the root filesystem",
+				spoil: func(b string) error {
+					return errors.Join(os.Rename(b+"/rootfs", b+"/real"), os.Symlink("real", b+"/rootfs"))
+				}},
+			{name: "cwd leads out", is: ErrEscapes, fails: "/elsewhere", edit: func(s *specs.Spec) { s.Process.Cwd = "/elsewhere" },
+				spoil: func(b string) error { return os.Symlink(t.TempDir(), filepath.Join(b, "rootfs/elsewhere")) }},
+			{name: "relative cwd", fails: "must be an absolute path", edit: func(s *specs.Spec) { s.Process.Cwd = "tmp" }},
+			{name: "no args", is: ErrBundle, fails: "process.args: missing or empty", edit: func(s *specs.Spec) { s.Process.Args = nil }},
+			{name: "a terminal that nobody takes", fails: "console", edit: func(s *specs.Spec) { s.Process.Terminal = true }},
+			{name: "no memory", fails: "memory", edit: func(s *specs.Spec) {
+				s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: new(int64(4096))}}
+			}},
+			{name: "config.json empty", is: ErrBundle, fails: "config.json:1:", spoil: func(b string) error { return os.Truncate(filepath.Join(b, "config.json"), 0) }},
+			{name: "config.json truncated", is: ErrBundle, fails: "config.json:1:", spoil: func(b string) error { return os.Truncate(filepath.Join(b, "config.json"), 1) }},
+			{name: "config.json missing", is: os.ErrNotExist, fails: "config.json", spoil: func(b string) error { return os.Remove(filepath.Join(b, "config.json")) }},
+			{name: "bundle missing", is: ErrBundle, fails: "config.json", spoil: os.RemoveAll},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				bundle := w.bundle("a", "exit 0", edit(func(s *specs.Spec) {
+					if c.edit != nil {
+						c.edit(s)
+					}
+				}))
+				if c.spoil != nil {
+					if err := c.spoil(bundle); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}))
-			if c.spoil != nil {
-				if err := c.spoil(bundle); err != nil {
-					t.Fatal(err)
+				_, err := w.Create(t.Context(), "a", bundle, CreateOptions{})
+				if err == nil || !strings.Contains(err.Error(), c.fails) || c.is != nil && !errors.Is(err, c.is) || errors.Is(err, ErrExist) {
+					t.Errorf("%v, want %q", err, c.fails)
 				}
-			}
-			_, err := w.Create(t.Context(), "a", bundle, CreateOptions{})
-			if err == nil || !strings.Contains(err.Error(), c.fails) || c.is != nil && !errors.Is(err, c.is) || errors.Is(err, ErrExist) {
-				t.Errorf("%v, want %q", err, c.fails)
-			}
-			nothingLeft(t, w.Runtime, w.parent)
-		})
-	}
+				nothingLeft(t, w.Runtime, w.parent)
+			})
+		}
+	})
+}
+
+// A program that the kernel does not understand is found out too late for an error: it is init's own exec that fails.
+func TestProgramOfNoFormat(t *testing.T) {
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		bundle := w.bundle("a", "", edit(func(s *specs.Spec) { s.Process.Args = []string{"/plain"} }))
+		if err := os.WriteFile(filepath.Join(bundle, "rootfs/plain"), []byte("no program\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		c, err := w.Create(t.Context(), "a", bundle, CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.end(c) })
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Wait(t.Context()); err != nil || got.Code == 0 {
+			t.Errorf("it ended with %v, %v", got, err)
+		}
+	})
 }
 
 // The time limit, here the context's, strikes at any point of a create.
 func TestCreateCutShortLeavesNothing(t *testing.T) {
-	w := newWorld(t)
-	bundle := w.bundle("a", "exit 0")
-	var cut, whole int
-	for i := range 40 {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond)
-		c, err := w.Create(ctx, "a", bundle, CreateOptions{})
-		cancel()
-		switch {
-		case err == nil:
-			whole++
-			w.end(c)
-		case errors.Is(err, context.DeadlineExceeded):
-			cut++
-		default:
-			t.Errorf("after %d ms: %v", i, err)
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		bundle := w.bundle("a", "exit 0")
+		var cut, whole int
+		for i := range 40 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond)
+			c, err := w.Create(ctx, "a", bundle, CreateOptions{})
+			cancel()
+			switch {
+			case err == nil:
+				whole++
+				w.end(c)
+			case errors.Is(err, context.DeadlineExceeded):
+				cut++
+			default:
+				t.Errorf("after %d ms: %v", i, err)
+			}
+			nothingLeft(t, w.Runtime, w.parent)
 		}
-		nothingLeft(t, w.Runtime, w.parent)
-	}
-	if cut == 0 {
-		t.Error("no create was cut short")
-	}
-	t.Logf("%d cut short, %d whole", cut, whole)
+		if cut == 0 {
+			t.Error("no create was cut short")
+		}
+		t.Logf("%d cut short, %d whole", cut, whole)
+	})
 }
 
 // wrapped returns the world's runtime behind a script that runs before or after the real one's create.
@@ -97,75 +131,103 @@ func (w *world) wrapped(before, after string) *Runtime {
 }
 
 func TestCreateThatHangsLeavesNothing(t *testing.T) {
-	w := newWorld(t)
-	marker := filepath.Join(t.TempDir(), "hangs")
-	hang := ": >" + marker + "; exec sleep 600"
-	for _, c := range []struct {
-		name, before, after string
-		edit                func(*specs.Spec)
-	}{
-		{name: "before", before: hang},
-		{name: "after", after: hang},
-		{name: "after, in a cgroup of the runtime's choice", after: hang, edit: func(s *specs.Spec) { s.Linux.CgroupsPath = "" }},
-		{name: "after, without a pid file", after: `while [ "$1" != --pid-file ]; do shift; done; rm "$2"; ` + hang},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			defer os.Remove(marker)
-			ctx, cancel := context.WithCancel(t.Context())
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				for !exists(marker) && ctx.Err() == nil {
-					time.Sleep(time.Millisecond)
-				}
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		marker := filepath.Join(t.TempDir(), "hangs")
+		hang := ": >" + marker + "; exec sleep 600"
+		for _, c := range []struct {
+			name, before, after string
+			edit                func(*specs.Spec)
+		}{
+			{name: "before", before: hang},
+			{name: "after", after: hang},
+			{name: "after, in a cgroup of the runtime's choice", after: hang, edit: func(s *specs.Spec) { s.Linux.CgroupsPath = "" }},
+			{name: "after, without a pid file", after: `while [ "$1" != --pid-file ]; do shift; done; rm "$2"; ` + hang},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				defer os.Remove(marker)
+				ctx, cancel := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					for !exists(marker) && ctx.Err() == nil {
+						time.Sleep(time.Millisecond)
+					}
+					cancel()
+				})
+				bundle := w.bundle("a", "exit 0", func(o *runctest.BundleOptions) { o.Edit = c.edit })
+				_, err := w.wrapped(c.before, c.after).Create(ctx, "a", bundle, CreateOptions{})
 				cancel()
+				wg.Wait()
+				if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "clean up") {
+					t.Errorf("%v", err)
+				}
+				nothingLeft(t, w.Runtime, w.parent)
+				if left := children(t); len(left) > 0 {
+					t.Errorf("its init was not reaped: %q", left)
+				}
 			})
-			bundle := w.bundle("a", "exit 0", func(o *runctest.BundleOptions) { o.Edit = c.edit })
-			_, err := w.wrapped(c.before, c.after).Create(ctx, "a", bundle, CreateOptions{})
-			cancel()
-			wg.Wait()
-			if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "clean up") {
-				t.Errorf("%v", err)
-			}
-			nothingLeft(t, w.Runtime, w.parent)
-			if left := children(t); len(left) > 0 {
-				t.Errorf("its init was not reaped: %q", left)
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestFilesReachTheContainer(t *testing.T) {
-	w := newWorld(t)
-	dir := t.TempDir()
-	open := func(name, text string) *os.File {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		dir := t.TempDir()
+		open := func(name, text string) *os.File {
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			return f
 		}
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+		o := CreateOptions{Stdin: open("in", "typed\n"), Stdout: open("out", ""), Stderr: open("err", ""), ExtraFiles: []*os.File{open("extra", "passed on\n")}}
+		c, err := w.Create(t.Context(), "a", w.bundle("a", "cat; cat <&3; echo oops >&2"), o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { f.Close() })
-		return f
-	}
-	o := CreateOptions{Stdin: open("in", "typed\n"), Stdout: open("out", ""), Stderr: open("err", ""), ExtraFiles: []*os.File{open("extra", "passed on\n")}}
-	c, err := w.Create(t.Context(), "a", w.bundle("a", "cat; cat <&3; echo oops >&2"), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.end(c) })
-	if err := c.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := c.Wait(t.Context()); err != nil || got.Code != 0 {
-		t.Errorf("%v, %v", got, err)
-	}
-	for name, want := range map[string]string{"out": "typed\npassed on\n", "err": "oops\n"} {
-		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v", name, got, err)
+		t.Cleanup(func() { w.end(c) })
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-	}
+		if got, err := c.Wait(t.Context()); err != nil || got.Code != 0 {
+			t.Errorf("%v, %v", got, err)
+		}
+		for name, want := range map[string]string{"out": "typed\npassed on\n", "err": "oops\n"} {
+			if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+	})
+}
+
+func TestCreateWithTheSessionKeyringOfTheCaller(t *testing.T) {
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		id := filepath.Base(w.parent) // the keyring's name; one of an earlier run may be there still
+		for _, keep := range []bool{true, false} {
+			r, out, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			c, err := w.Create(t.Context(), id, w.bundle(id, "cat /proc/keys"), CreateOptions{NoNewKeyring: keep, NoPivot: true, Stdout: out})
+			out.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(t.Context()); err != nil {
+				t.Error(err)
+			}
+			keys, err := io.ReadAll(r)
+			if err != nil || !strings.Contains(string(keys), "keyring") || strings.Contains(string(keys), id) == keep {
+				t.Errorf("keep %v: %v: %s", keep, err, keys)
+			}
+			w.end(c)
+		}
+	})
 }
 
 func TestCreateChecksThePIDFile(t *testing.T) {

@@ -23,6 +23,8 @@ var (
 	ErrNotRunning     = errors.New("container is not running")
 	ErrAlreadyRunning = errors.New("container is running already, or paused")
 	ErrNotStopped     = errors.New("container is not stopped")
+	ErrPaused         = errors.New("container is paused already")
+	ErrNotPaused      = errors.New("container is not paused")
 )
 
 // Of Container.Wait.
@@ -43,7 +45,7 @@ type Error struct {
 	Runtime    string     // base name of the binary
 	Op         string     // the runtime's verb: create, start ...
 	ID         string     // container id; empty for list
-	ExitStatus ExitStatus // of the runtime; zero if it could not be run, or if exit status 0 was no success
+	ExitStatus ExitStatus // of the runtime; zero if it was not or could not be run, or if exit status 0 was no success
 	Message    string     // the last error in the runtime's log, or what is known without one; may hold foreign text
 	Log        string     // the call's whole log and, if captured, standard error: at most maxLog bytes each, the newest
 	Err        error      // a sentinel of this package or the cause; nil if the message is all that is known

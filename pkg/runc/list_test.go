@@ -10,51 +10,52 @@ import (
 )
 
 func TestListWithDamagedEntries(t *testing.T) {
-	w := newWorld(t)
-	if s, d, err := w.List(t.Context()); err != nil || len(s) > 0 || len(d) > 0 {
-		t.Fatalf("empty: %v, %v, %v", s, d, err)
-	}
-	w.create("created", "exit 0")
-	w.stopped("stopped")
-	for _, file := range []string{"state.json", "status"} { // runc's and crun's
-		for name, text := range map[string]string{"empty": "", "torn": `{"id":"to`, "object": "{}"} {
-			dir := filepath.Join(w.root, name)
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { os.RemoveAll(dir) })
-			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		if s, d, err := w.List(t.Context()); err != nil || len(s) > 0 || len(d) > 0 {
+			t.Fatalf("empty: %v, %v, %v", s, d, err)
+		}
+		w.create("created", "exit 0")
+		w.stopped("stopped")
+		for _, file := range []string{"state.json", "status"} { // runc's and crun's
+			for name, text := range map[string]string{"empty": "", "torn": `{"id":"to`, "object": "{}"} {
+				dir := filepath.Join(w.root, name)
+				if err := os.MkdirAll(dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { os.RemoveAll(dir) })
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
-	nothing := filepath.Join(w.root, "nothing")
-	if err := os.Mkdir(nothing, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.Remove(nothing) })
-	states, damaged, err := w.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]Status{}
-	for _, s := range states {
-		got[s.ID] = s.Status
-	}
-	if len(got) != 2 || got["created"] != Created || got["stopped"] != Stopped {
-		t.Errorf("states: %v", got)
-	}
-	var ids []string
-	for _, d := range damaged {
-		if d.Err == nil {
-			t.Errorf("%s: damaged, without an error", d.ID)
+		nothing := filepath.Join(w.root, "nothing")
+		if err := os.Mkdir(nothing, 0o700); err != nil {
+			t.Fatal(err)
 		}
-		ids = append(ids, d.ID)
-	}
-	slices.Sort(ids)
-	if want := []string{"empty", "nothing", "object", "torn"}; !slices.Equal(ids, want) {
-		t.Errorf("damaged: %q, want %q", ids, want)
-	}
+		t.Cleanup(func() { os.Remove(nothing) })
+		states, damaged, err := w.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]Status{}
+		for _, s := range states {
+			got[s.ID] = s.Status
+		}
+		if len(got) != 2 || got["created"] != Created || got["stopped"] != Stopped {
+			t.Errorf("states: %v", got)
+		}
+		var ids []string
+		for _, d := range damaged {
+			if d.Err == nil {
+				t.Errorf("%s: damaged, without an error", d.ID)
+			}
+			ids = append(ids, d.ID)
+		}
+		slices.Sort(ids)
+		if want := []string{"empty", "nothing", "object", "torn"}; !slices.Equal(ids, want) {
+			t.Errorf("damaged: %q, want %q", ids, want)
+		}
+	})
 }
 
 func TestListAsksOneByOneWhereTheListFails(t *testing.T) {

@@ -23,15 +23,22 @@ type world struct {
 	*Runtime
 	t      *testing.T
 	parent string
+	made   int // containers, by in
 }
 
-func newWorld(t *testing.T) *world {
+// onEachRuntime runs a test in a world of its own for each runtime.
+func onEachRuntime(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	runctest.Require(t, runctest.Root, runctest.Runc, runctest.Pidfd, runctest.Busybox)
+	runctest.EachRuntime(t, func(t *testing.T, name string) { test(t, newWorld(t, name)) })
+}
+
+func newWorld(t *testing.T, name string) *world {
+	t.Helper()
+	runctest.Require(t, runctest.Root, runctest.Pidfd, runctest.Busybox)
 	parent := runctest.CgroupParent(t)
 	t.Cleanup(func() { reapOrphans(t) })
 	dir := t.TempDir()
-	r, err := New(Config{Path: runctest.RuncPath(t), Root: dir + "/root", LogDir: dir + "/log", StateDir: dir + "/state", Timeout: long})
+	r, err := New(Config{Path: runctest.RuntimePath(t, name), Root: dir + "/root", LogDir: dir + "/log", StateDir: dir + "/state", Timeout: long})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,12 +54,24 @@ func nothingLeft(t *testing.T, r *Runtime, parent string) {
 			t.Errorf("left in %s: %v, %v", d, left, err)
 		}
 	}
-	for _, pattern := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
-		left, err := filepath.Glob(pattern + parent + "/*/cgroup.procs")
-		if err != nil || len(left) > 0 {
-			t.Errorf("cgroups left: %q, %v", left, err)
+	if left := cgroupDirs(t, parent+"/*"); len(left) > 0 {
+		t.Errorf("cgroups left: %q", left)
+	}
+}
+
+// cgroupDirs returns the directories of the cgroups that match, in every hierarchy.
+func cgroupDirs(t *testing.T, pattern string) (dirs []string) {
+	t.Helper()
+	for _, point := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+		found, err := filepath.Glob(point + pattern + "/cgroup.procs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range found {
+			dirs = append(dirs, filepath.Dir(file))
 		}
 	}
+	return dirs
 }
 
 // reapOrphans does what a subreaper owes: what a killed runtime leaves has ended, or is about to.
@@ -116,6 +135,9 @@ func (w *world) end(c *Container) {
 	if err := c.Delete(ctx, DeleteOptions{Force: true}); err != nil {
 		w.t.Error(err)
 	}
+	if c.init == (Process{}) { // it was only a name
+		return
+	}
 	if _, err := c.Wait(ctx); err != nil {
 		w.t.Error(err)
 	}
@@ -139,14 +161,6 @@ func (w *world) stopped(id string) *Container {
 		w.t.Fatal(err)
 	}
 	return c
-}
-
-// runtime runs a verb this package does not have.
-func (w *world) verb(id, verb string, args ...string) {
-	w.t.Helper()
-	if _, err := w.call(w.t.Context(), verb, id, args...); err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 func (w *world) status(c *Container) Status {
