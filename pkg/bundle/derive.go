@@ -21,6 +21,8 @@ const (
 	AnnotationInstance   = annotationPrefix + "instance"   // the runtime's id
 	AnnotationGeneration = annotationPrefix + "generation" // of the spec it was made from
 	AnnotationSpecHash   = annotationPrefix + "spec-hash"  // of what it was made from
+	AnnotationInputHash  = annotationPrefix + "input-hash" // the same without the restart counter
+	AnnotationResources  = annotationPrefix + "resources"  // overrides, JSON; absent for none
 )
 
 // Params is what an instance adds to its bundle.

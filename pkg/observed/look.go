@@ -18,6 +18,9 @@ type Looker struct {
 	Run         subreaper.RunDir
 	RuntimeRoot string         // of the OCI runtime: a directory an instance; empty: not looked at
 	Cgroups     *cgroup.Parent // nil: not looked at
+
+	// Origin reads what an instance carries of its origin, nil if it carries nothing of ours.
+	Origin func(id string) (*Origin, error)
 }
 
 // Look answers questions by files and by the kernel; it runs no command. Which instances there are it does not know.
@@ -62,6 +65,20 @@ func (l Looker) look(q Question, open opener) Instance {
 	if i.Life == Alive && l.RuntimeRoot != "" {
 		_, err := os.Lstat(filepath.Join(l.RuntimeRoot, i.ID))
 		i.Lost = errors.Is(err, fs.ErrNotExist)
+	}
+	if i.Life == Alive && l.Cgroups != nil {
+		frozen, err := l.Cgroups.Frozen(i.ID)
+		if err != nil {
+			return Instance{ID: q.ID, Unknown: err.Error()}
+		}
+		i.Frozen = frozen
+	}
+	if q.Origin && l.Origin != nil {
+		origin, err := l.Origin(i.ID)
+		if err != nil {
+			return Instance{ID: q.ID, Unknown: err.Error()}
+		}
+		i.Origin = origin
 	}
 	return i
 }

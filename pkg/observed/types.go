@@ -1,12 +1,18 @@
 package observed
 
-import "reconciler.dev/reconciler/pkg/subreaper"
+import (
+	"encoding/json"
+	"time"
+
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
 
 // Question asks about one instance. Process, when the asker has it on record, outranks the instance file, which may be
 // gone with the run directory.
 type Question struct {
 	ID      string
 	Process *subreaper.Process
+	Origin  bool // tell Instance.Origin as well
 }
 
 // Life is what is known of an instance's init process.
@@ -28,6 +34,19 @@ type Instance struct {
 	Exit    *subreaper.Exit // how it ended; nil while that is not known yet
 	OOM     bool            // it died by SIGKILL, and the OOM killer struck in its cgroup
 	Lost    bool            // alive, and its runtime knows nothing of it any more
+	Frozen  bool            // alive, and its cgroup is frozen: paused, by whomever
+	Origin  *Origin         // when asked for; nil if it does not carry what we write on instances of ours
+}
+
+// Origin is what an instance was made from and whether it was started, by what it carries itself: what is left to know
+// when the store is lost.
+type Origin struct {
+	InputHash string          // of bundle path, process and config.json
+	SpecHash  string          // with the restart counter folded in
+	Resources json.RawMessage // overrides; nil for none
+	Private   bool            // own pid namespace and no hooks
+	Started   bool
+	MadeAt    time.Time
 }
 
 // Snapshot is what is true now.

@@ -1,11 +1,13 @@
 package reconcile
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"reconciler.dev/reconciler/pkg/bundle"
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
 	"reconciler.dev/reconciler/pkg/store"
@@ -22,6 +24,9 @@ const (
 	Start  Verb = "start"  // let it run
 	Signal Verb = "stop"   // send the stop signal
 	Kill   Verb = "kill"   // send SIGKILL
+	Pause  Verb = "pause"  // freeze it
+	Resume Verb = "resume" // let it run on
+	Update Verb = "update" // give it other resources
 	Clean  Verb = "clean"  // kill, delete and remove whatever is left of an instance
 	Forget Verb = "forget" // the name is gone, but for its history
 )
@@ -41,8 +46,9 @@ type Action struct {
 	Attempt *store.Attempt // the one acted on
 	Again   bool           // said and done before, without effect: no event
 
-	Desired *store.Desired // Launch: what to make it from
-	Stop    desired.Stop   // Signal: how
+	Desired   *store.Desired  // Launch: what to make it from
+	Stop      desired.Stop    // Signal: how
+	Resources json.RawMessage // Update: what to change, of linux.resources
 }
 
 // Steps is one action for each container, in name order.
@@ -114,22 +120,50 @@ func (v *view) settled(reason string) Action {
 	return v.intent(Note, "SpecObserved", func(*store.Record, *store.Attempt) {})
 }
 
-// create begins the next attempt. The counters begin anew with another spec.
+// begin has the record belong to a spec. The counters begin anew with another one.
+func begin(r *store.Record, specHash string) {
+	if r.SpecHash != specHash {
+		r.SpecHash, r.Starts, r.Failures, r.Backoff, r.End = specHash, 0, 0, store.Wait{}, store.EndNone
+	}
+}
+
+// create begins the next attempt.
 func (v *view) create(reason string) Action {
 	a := v.intent(Launch, reason, func(r *store.Record, _ *store.Attempt) {
-		if r.SpecHash != v.d.SpecHash() {
-			r.SpecHash, r.Starts, r.Failures, r.Backoff, r.End = v.d.SpecHash(), 0, 0, store.Wait{}, store.EndNone
-		}
+		begin(r, v.d.SpecHash())
 		r.LastAttempt++
 		r.Attempts = append(r.Attempts, store.Attempt{
-			Number:   r.LastAttempt,
-			Instance: observed.InstanceID(v.name, r.LastAttempt),
-			SpecHash: r.SpecHash,
-			Private:  v.d.Private,
-			IntentAt: v.now,
+			Number:    r.LastAttempt,
+			Instance:  observed.InstanceID(v.name, r.LastAttempt),
+			SpecHash:  r.SpecHash,
+			Private:   v.d.Private,
+			Resources: v.d.Container.Spec.Resources,
+			IntentAt:  v.now,
 		})
 	})
 	a.Desired = v.d
+	return a
+}
+
+// adopt takes an instance back whose record was lost. The restart counter was lost with it: what was made from the same
+// input is what is wanted.
+func (v *view) adopt(reason string) Action {
+	i := v.adoptable()
+	_, number, _ := observed.ParseInstanceID(i.ID)
+	hash := i.Origin.SpecHash
+	if i.Origin.InputHash == v.d.InputHash {
+		hash = v.d.SpecHash()
+	}
+	a := v.intent(Note, reason, func(r *store.Record, _ *store.Attempt) {
+		begin(r, hash)
+		r.Starts++
+		r.LastAttempt = max(r.LastAttempt, number)
+		r.Attempts = append(r.Attempts, store.Attempt{
+			Number: number, Instance: i.ID, SpecHash: hash, Private: i.Origin.Private, Resources: i.Origin.Resources,
+			IntentAt: i.Origin.MadeAt, Process: &i.Process, StartCommitted: i.Origin.MadeAt, Started: true,
+		})
+	})
+	a.Detail = i.ID + " was there and not on record; it is taken back as it is"
 	return a
 }
 
@@ -167,6 +201,26 @@ func (v *view) kill(reason string) Action {
 		cur.Stop = &stop
 	})
 	a.Again = v.cur.Stop.Killed
+	return a
+}
+
+// freeze pauses or resumes. The next look tells whether that has come to be.
+func (v *view) freeze(paused bool) Action {
+	if paused {
+		return v.intent(Pause, "Paused", func(*store.Record, *store.Attempt) {})
+	}
+	return v.resume("NotPaused")
+}
+
+func (v *view) resume(reason string) Action {
+	return v.intent(Resume, reason, func(*store.Record, *store.Attempt) {})
+}
+
+// update changes the resources of a running instance. That the attempt has them is its outcome.
+func (v *view) update(reason string) Action {
+	a := Action{Name: v.name, Verb: Update, Reason: reason, Attempt: new(*v.cur)}
+	a.Resources, _ = bundle.UpdateResources(v.d.Config, v.cur.Resources, v.d.Container.Spec.Resources)
+	a.Attempt.Resources = v.d.Container.Spec.Resources
 	return a
 }
 

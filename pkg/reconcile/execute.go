@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/store"
 	"reconciler.dev/reconciler/pkg/subreaper"
 )
@@ -24,6 +26,12 @@ type Effects interface {
 	Start(ctx context.Context, instance string) error
 	// Signal sends a signal, by name, to a process verified to be p, the instance's init. One that is gone is no error.
 	Signal(instance string, p subreaper.Process, signal string) error
+	// Pause freezes an instance, Resume thaws it. One that is so already, or has ended, is no error.
+	Pause(ctx context.Context, instance string) error
+	Resume(ctx context.Context, instance string) error
+	// Update changes some of a running instance's resources, given as linux.resources. An error that is an *Unfit says that
+	// the runtime refused them.
+	Update(ctx context.Context, instance string, resources json.RawMessage) error
 	// Clean ends and removes whatever is left of an instance, in whatever state it is.
 	Clean(ctx context.Context, instance string) error
 }
@@ -39,6 +47,12 @@ type NotLaunched struct{ Err error }
 
 func (e *NotLaunched) Error() string { return e.Err.Error() }
 func (e *NotLaunched) Unwrap() error { return e.Err }
+
+// Unfit is the error of an update that the runtime has refused: a running instance cannot have those resources.
+type Unfit struct{ Err error }
+
+func (e *Unfit) Error() string { return e.Err.Error() }
+func (e *Unfit) Unwrap() error { return e.Err }
 
 // Executor carries out actions. It decides nothing: an action is obeyed or has failed. Do may be called concurrently for
 // different names.
@@ -87,6 +101,12 @@ func (x *Executor) effect(ctx context.Context, a Action) error {
 		return x.Effects.Signal(a.Attempt.Instance, *a.Attempt.Process, a.Stop.Signal)
 	case Kill:
 		return x.Effects.Signal(a.Attempt.Instance, *a.Attempt.Process, "SIGKILL")
+	case Pause:
+		return x.Effects.Pause(ctx, a.Attempt.Instance)
+	case Resume:
+		return x.Effects.Resume(ctx, a.Attempt.Instance)
+	case Update:
+		return x.Effects.Update(ctx, a.Attempt.Instance, a.Resources)
 	case Clean:
 		return x.Effects.Clean(ctx, a.Attempt.Instance)
 	}
@@ -112,13 +132,17 @@ func (x *Executor) outcome(ctx context.Context, a Action, effect error) error {
 	if a.Verb == Clean {
 		retry = &attempt.Retry // what is left of the past must not hold up what is wanted now
 	}
-	switch spent, ok := errors.AsType[*NotLaunched](effect); {
-	case ok:
+	spent, notLaunched := errors.AsType[*NotLaunched](effect)
+	_, unfit := errors.AsType[*Unfit](effect)
+	switch {
+	case notLaunched:
 		attempt.LaunchError = spent.Error()
+	case unfit:
+		attempt.Unfit = desired.HashResources(a.Attempt.Resources)
+		c.Events = []store.Event{x.failed(a, effect)}
 	case effect != nil:
 		if r.LastError != effect.Error() || *retry == (store.Wait{}) {
-			c.Events = []store.Event{{Time: x.Now(), Type: store.Warning, Reason: "EffectFailed", Object: a.Name,
-				Message: fmt.Sprintf("%s: %v", a, effect)}}
+			c.Events = []store.Event{x.failed(a, effect)}
 		}
 		r.LastError = effect.Error()
 		*retry = waitFor(x.Now(), min(max(2*retry.Length, minRetry), maxRetry))
@@ -130,6 +154,9 @@ func (x *Executor) outcome(ctx context.Context, a Action, effect error) error {
 		stop := *attempt.Stop
 		stop.Sent = true
 		attempt.Stop, r.Retry = &stop, store.Wait{}
+	case a.Verb == Update:
+		attempt.Resources, r.Retry = a.Attempt.Resources, store.Wait{}
+		c.Attempt, c.Events = attempt, a.events(x.Now())
 	case a.Verb == Clean:
 		r.Attempts = slices.Delete(r.Attempts, at, at+1)
 	case r.Retry != store.Wait{}:
@@ -138,6 +165,10 @@ func (x *Executor) outcome(ctx context.Context, a Action, effect error) error {
 		return nil
 	}
 	return x.Records.Commit(ctx, c)
+}
+
+func (x *Executor) failed(a Action, effect error) store.Event {
+	return store.Event{Time: x.Now(), Type: store.Warning, Reason: "EffectFailed", Object: a.Name, Message: fmt.Sprintf("%s: %v", a, effect)}
 }
 
 // minRetry and maxRetry bound the pause after an effect that failed; it doubles in between.
@@ -172,6 +203,12 @@ func (a Action) events(now time.Time) []store.Event {
 			return nil
 		}
 		events = append(events, at(store.Warning, "Killing", fmt.Sprintf("%s: %s", a.Attempt.Instance, a.Reason)))
+	case Pause:
+		events = append(events, at(store.Normal, "Paused", a.Attempt.Instance))
+	case Resume:
+		events = append(events, at(store.Normal, "Resumed", fmt.Sprintf("%s (%s)", a.Attempt.Instance, a.Reason)))
+	case Update:
+		events = append(events, at(store.Normal, "Updated", fmt.Sprintf("%s: %s", a.Attempt.Instance, a.Resources)))
 	case Forget:
 		events = append(events, at(store.Normal, "Removed", "nothing is left of it but its history"))
 	case Note:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
@@ -52,7 +53,22 @@ func (l *Loop) plan(names map[string]bool) (steps Steps, unread []string) {
 		recs[name] = r
 		questions = append(questions, Questions(r)...)
 	}
-	return Plan(want, l.World.Look(slices.Collect(maps.Keys(names)), questions), recs, l.Now()), unread
+	have := l.World.Look(slices.Collect(maps.Keys(names)), questions)
+	if strange := strangers(want, have, recs); strange != nil {
+		maps.Copy(have.Instances, l.World.Look(nil, strange).Instances)
+	}
+	return Plan(want, have, recs, l.Now()), unread
+}
+
+// strangers are questions about what was seen of names that are wanted and is not on record.
+func strangers(want map[string]*store.Desired, have observed.Snapshot, recs map[string]store.Record) (q []observed.Question) {
+	for name, d := range want {
+		v := viewOf(name, d, have, recs[name], time.Time{})
+		for _, n := range v.strangers() {
+			q = append(q, observed.Question{ID: observed.InstanceID(name, n), Origin: true})
+		}
+	}
+	return q
 }
 
 // overlaid is d with the Stopped that a drain lays over everything.

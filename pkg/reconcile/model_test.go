@@ -38,6 +38,7 @@ type model struct {
 	unseen      string   // the list fails for this reason
 	blind       map[string]string
 	ignores     map[string]bool // names whose processes ignore every signal but KILL
+	updated     []string
 }
 
 type proc struct {
@@ -49,6 +50,9 @@ type proc struct {
 	launch  bool // committed by an instance file
 	shared  bool // in a shared pid namespace: something of it lives until it is cleaned up
 	lost    bool // its runtime knows nothing of it
+	frozen  bool
+	pending syscall.WaitStatus // of a signal that waits until it is thawed
+	origin  *observed.Origin
 }
 
 var errDied = errors.New("the controller died here")
@@ -105,7 +109,7 @@ func (m *model) look() observed.Snapshot {
 				i.Process, i.Life = *q.Process, observed.Dead
 			}
 			if p := m.procs[q.ID]; p != nil && (p.launch || q.Process != nil) {
-				i.Process, i.Ours, i.Exit, i.Lost = p.process, p.ours, p.exit, p.lost
+				i.Process, i.Ours, i.Exit, i.Lost, i.Frozen = p.process, p.ours, p.exit, p.lost, p.frozen
 				i.Life = observed.Alive
 				if p.dead {
 					i.Life = observed.Dead
@@ -115,14 +119,30 @@ func (m *model) look() observed.Snapshot {
 			s.Instances[q.ID] = i
 		}
 	}
-	for id := range m.procs {
+	for id, p := range m.procs {
 		name, n, _ := observed.ParseInstanceID(id)
 		s.Seen[name] = append(s.Seen[name], n)
+		if _, asked := s.Instances[id]; !asked {
+			s.Instances[id] = m.stranger(id, p)
+		}
 	}
 	for _, n := range s.Seen {
 		slices.Sort(n)
 	}
 	return s
+}
+
+// stranger is what is seen of an instance that nobody has on record.
+func (m *model) stranger(id string, p *proc) observed.Instance {
+	i := observed.Instance{ID: id, Process: p.process, Ours: p.ours, Life: observed.Alive, Exit: p.exit, Frozen: p.frozen, Unknown: m.blind[id]}
+	if p.dead {
+		i.Life = observed.Dead
+	}
+	if p.origin != nil {
+		i.Origin = new(*p.origin)
+		i.Origin.Started = p.started
+	}
+	return i
 }
 
 func (m *model) plan() Steps { return Plan(m.want, m.look(), m.recs, m.now) }
@@ -191,101 +211,6 @@ func (m *model) Commit(_ context.Context, c store.Change) error {
 		m.recs[c.Record.Name] = *c.Record
 	}
 	return m.alive()
-}
-
-// effect is what all effects have in common: the controller may die before and after, and the effect may fail.
-func (m *model) effect(verb string, do func()) error {
-	if err := m.alive(); err != nil {
-		return err
-	}
-	if err := m.fails[verb]; err != nil {
-		if !m.keepFailing {
-			delete(m.fails, verb)
-		}
-		return err
-	}
-	do()
-	return m.alive()
-}
-
-func (m *model) Expect() {}
-
-func (m *model) Launch(_ context.Context, d *store.Desired, a *store.Attempt) error {
-	return m.effect("launch", func() {
-		if m.procs[a.Instance] != nil {
-			return // launched already: answered from the file
-		}
-		if m.recordOf(a.Instance) == nil {
-			m.fault("%s was launched before that was on record", a.Instance)
-		}
-		m.nextPID++
-		m.procs[a.Instance] = &proc{process: m.process(), ours: true, launch: true, shared: !a.Private}
-		if name, _, _ := observed.ParseInstanceID(a.Instance); d.Container.Name != name {
-			m.fault("%s launched from the manifest of %s", a.Instance, d.Container.Name)
-		}
-	})
-}
-
-func (m *model) process() subreaper.Process {
-	return subreaper.Process{PID: m.nextPID, StartTime: uint64(1000 + m.nextPID), BootID: testBoot}
-}
-
-func (m *model) Start(_ context.Context, instance string) error {
-	return m.effect("start", func() {
-		p := m.procs[instance]
-		switch {
-		case p == nil:
-			m.fault("%s was started and never launched", instance)
-		case !p.dead:
-			if r := m.recordOf(instance); r == nil || r.StartCommitted.IsZero() {
-				m.fault("%s was started before that was on record", instance)
-			}
-			p.started = true
-		}
-	})
-}
-
-func (m *model) recordOf(instance string) *store.Attempt {
-	name, _, _ := observed.ParseInstanceID(instance)
-	for _, a := range m.recs[name].Attempts {
-		if a.Instance == instance {
-			return &a
-		}
-	}
-	return nil
-}
-
-func (m *model) Signal(_ string, p subreaper.Process, signal string) error {
-	return m.effect("signal", func() {
-		for id, q := range m.procs {
-			name, _, _ := observed.ParseInstanceID(id)
-			if q.process == p && (signal == "SIGKILL" || !m.ignores[name]) {
-				m.die(id, syscall.WaitStatus(signals[signal]))
-			}
-		}
-	})
-}
-
-var signals = map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGKILL": syscall.SIGKILL, "SIGINT": syscall.SIGINT}
-
-// die ends an instance with a raw wait status, seen by the subreaper.
-func (m *model) die(id string, status syscall.WaitStatus) {
-	p := m.procs[id]
-	if p == nil || p.dead {
-		return
-	}
-	p.dead = true
-	p.exit = &subreaper.Exit{Instance: id, Process: p.process, Status: status, Source: subreaper.SourceWaitid, FinishedAt: m.now}
-}
-
-func (m *model) Clean(_ context.Context, instance string) error {
-	return m.effect("clean", func() {
-		p := m.procs[instance]
-		if _, recorded := m.exits[instance]; p != nil && p.started && p.ours && !recorded {
-			m.fault("the exit of %s was thrown away before it was recorded", instance)
-		}
-		delete(m.procs, instance)
-	})
 }
 
 // lives are the started and living instances.

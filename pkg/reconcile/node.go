@@ -2,14 +2,17 @@ package reconcile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/pkg/bundle"
@@ -84,10 +87,7 @@ func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command,
 		}
 	}
 	derived, facts, _, err := derive(d.Container, d.Config, bundle.Params{
-		Bundle: source, Instance: id, CgroupPath: n.Cgroups.Path(id),
-		Annotations: map[string]string{
-			bundle.AnnotationGeneration: strconv.FormatInt(d.Generation, 10), bundle.AnnotationSpecHash: attempt.SpecHash,
-		},
+		Bundle: source, Instance: id, CgroupPath: n.Cgroups.Path(id), Annotations: origin(d, attempt),
 	})
 	if err != nil {
 		return nil, err
@@ -114,15 +114,7 @@ func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command,
 
 // Start runs the runtime's start. What is running has been started, and what has ended meanwhile will be seen dead.
 func (n *Node) Start(ctx context.Context, instance string) error {
-	c, err := n.Runtime.Container(instance)
-	if err != nil {
-		return err
-	}
-	err = c.Start(ctx)
-	if errors.Is(err, runc.ErrAlreadyRunning) || errors.Is(err, runc.ErrNotRunning) {
-		return nil
-	}
-	return err
+	return n.call(ctx, instance, (*runc.Container).Start, runc.ErrAlreadyRunning, runc.ErrNotRunning)
 }
 
 // Signal sends by a pidfd that was verified against p's start time. SIGKILL reaches a container that somebody froze only
@@ -138,6 +130,47 @@ func (n *Node) Signal(instance string, p subreaper.Process, signal string) error
 	}
 	if err == nil && number == unix.SIGKILL {
 		n.Cgroups.Thaw(instance)
+	}
+	return err
+}
+
+// Pause freezes the instance; one that is frozen or gone is no error.
+func (n *Node) Pause(ctx context.Context, instance string) error {
+	return n.call(ctx, instance, (*runc.Container).Pause, runc.ErrPaused, runc.ErrNotRunning, runc.ErrNotExist)
+}
+
+// Resume thaws the instance, also one whose cgroup was frozen past the runtime; one that is thawed or gone is no error.
+func (n *Node) Resume(ctx context.Context, instance string) error {
+	err := n.call(ctx, instance, (*runc.Container).Resume, runc.ErrNotPaused, runc.ErrNotExist)
+	if err == nil {
+		n.Cgroups.Thaw(instance)
+	}
+	return err
+}
+
+// call has the runtime act on a container, but for errors that say that there is nothing to do.
+func (n *Node) call(ctx context.Context, instance string, do func(*runc.Container, context.Context) error, fine ...error) error {
+	c, err := n.Runtime.Container(instance)
+	if err != nil {
+		return err
+	}
+	err = do(c, ctx)
+	if slices.ContainsFunc(fine, func(e error) bool { return errors.Is(err, e) }) {
+		return nil
+	}
+	return err
+}
+
+// Update runs the runtime's update. What has ended meanwhile will be seen dead.
+func (n *Node) Update(ctx context.Context, instance string, resources json.RawMessage) error {
+	var r specs.LinuxResources
+	if err := json.Unmarshal(resources, &r); err != nil {
+		return &Unfit{err}
+	}
+	err := n.call(ctx, instance, func(c *runc.Container, ctx context.Context) error { return c.Update(ctx, &r) },
+		runc.ErrNotRunning, runc.ErrNotExist)
+	if answer, ok := errors.AsType[*runc.Error](err); ok && answer.ExitStatus != (runc.ExitStatus{}) {
+		return &Unfit{err}
 	}
 	return err
 }

@@ -32,12 +32,14 @@ func next(v view) Action {
 		return v.wait("ObservationFailed", v.now.Add(lookAgain))
 
 	// What happened. Whoever saw the exit writes it down; until then it is not known, and never guessed.
-	case v.unclaimed():
-		return v.claim("NotOnRecord")
+	case v.adoptable() != nil:
+		return v.adopt("Adopted")
 	case v.owesExit() && v.o.Exit != nil:
 		return v.recordExit()
 	case v.owesExit() && v.o.Life != observed.Alive:
 		return v.wait("ExitPending", v.now.Add(lookAgain))
+	case v.unclaimed():
+		return v.claim("NotOnRecord")
 
 	case v.clockStepped():
 		return v.clamp("ClockStepped")
@@ -60,25 +62,33 @@ func next(v view) Action {
 	case v.launching():
 		return v.start("Created")
 
-	// It lives.
-	case v.alive() && v.cur.Stop == nil && !v.current():
-		return v.stop(v.unwanted())
-	case v.alive() && v.cur.Stop == nil && v.o.Lost:
-		return v.stop("RuntimeStateLost")
-	case v.alive() && v.cur.Stop != nil && !v.cur.Stop.Sent:
+	// It lives, and is on its way out. A signal waits until a frozen process runs again.
+	case v.stopping() && !v.cur.Stop.Sent:
 		return v.stop(v.cur.Stop.Reason)
-	case v.alive() && v.cur.Stop != nil && v.pending(v.cur.Stop.Wait):
+	case v.stopping() && v.o.Frozen:
+		return v.resume("Stopping")
+	case v.stopping() && v.pending(v.cur.Stop.Wait):
 		return v.wait("Stopping", v.cur.Stop.Wait.Until)
-	case v.alive() && v.cur.Stop != nil:
+	case v.stopping():
 		return v.kill("GracePeriodOver")
+
+	// It lives.
+	case v.alive() && !v.current():
+		return v.stop(v.unwanted())
+	case v.alive() && v.o.Lost:
+		return v.stop("RuntimeStateLost")
 	case v.alive() && !v.cur.Started:
 		return v.start("Unfinished")
+	case v.alive() && v.resized():
+		return v.update("ResourcesChanged")
+	case v.alive() && v.o.Frozen != v.paused():
+		return v.freeze(v.paused())
 	case v.alive() && v.leftover() != nil:
 		return v.clean("Replaced")
 	case v.alive() && v.stuck():
 		return v.wait("CleanFailed", v.unstuck())
 	case v.alive():
-		return v.settled("Running")
+		return v.settled(string(v.d.State()))
 
 	// Nothing lives. What must be gone before the next attempt goes first, other remains when there is time.
 	case v.leftover() != nil && v.mustGoFirst():

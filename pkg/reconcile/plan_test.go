@@ -46,7 +46,7 @@ func TestPlanIsTotal(t *testing.T) {
 		}
 		s.judge(t, a)
 	}
-	for _, v := range []Verb{Hold, Wait, Note, Launch, Start, Signal, Kill, Clean, Forget} {
+	for _, v := range []Verb{Hold, Wait, Note, Launch, Start, Signal, Kill, Pause, Resume, Update, Clean, Forget} {
 		if verbs[v] == 0 {
 			t.Errorf("no state leads to %q", v)
 		}
@@ -80,7 +80,7 @@ func (s state) judge(t *testing.T, a Action) {
 	}
 	lives := cur != nil && !cur.Over && !cur.StartCommitted.IsZero() && seen.Life != observed.Dead
 	switch {
-	case a.Verb == Launch && a.Record != nil && (s.want["web"] == nil || s.want["web"].State() != desired.Running):
+	case a.Verb == Launch && a.Record != nil && (s.want["web"] == nil || s.want["web"].State() == desired.Stopped):
 		t.Errorf("%s: %v: not wanted", s, a)
 	case a.Verb == Launch && a.Record != nil && lives:
 		t.Errorf("%s: %v: a twin", s, a)
@@ -96,108 +96,17 @@ func (s state) judge(t *testing.T, a Action) {
 		t.Errorf("%s: %v: invents an exit", s, a)
 	case (a.Verb == Signal || a.Verb == Kill) && seen.Life != observed.Alive:
 		t.Errorf("%s: %v: signals the dead", s, a)
+	case a.Verb == Pause && (seen.Life != observed.Alive || seen.Frozen || s.want["web"].State() != desired.Paused):
+		t.Errorf("%s: %v: pauses what is not to be", s, a)
+	case a.Verb == Resume && !seen.Frozen, a.Verb == Update && seen.Life != observed.Alive:
+		t.Errorf("%s: %v: there is nothing to do it to", s, a)
+	case a.Reason == "Adopted" && (lives || cur != nil && !cur.Over):
+		t.Errorf("%s: %v: takes a second one", s, a)
 	case a.Verb == Clean && !a.Attempt.Over:
 		t.Errorf("%s: %v: removes what is not over", s, a)
 	case a.Record != nil && a.Record.LastAttempt < r.LastAttempt:
 		t.Errorf("%s: %v: reuses numbers", s, a)
 	}
-}
-
-// states enumerates the small enums that rows are made of.
-func states() func(yield func(state) bool) {
-	soon, past := store.Wait{Until: testEpoch.Add(time.Second), Length: time.Minute}, store.Wait{Until: testEpoch.Add(-1), Length: 1}
-	far := store.Wait{Until: testEpoch.Add(time.Hour), Length: time.Minute}
-	return func(yield func(state) bool) {
-		for _, d := range []string{"none", "running", "stopped", "changed", "never", "invalid"} {
-			for _, attempt := range attempts(soon, past, far) {
-				for _, seen := range sightings() {
-					for _, r := range records(soon, past, far) {
-						for _, list := range []string{"", "it failed"} {
-							for _, strange := range [][]int{nil, {9}} {
-								s := state{want: map[string]*store.Desired{}, recs: map[string]store.Record{}}
-								s.have = observed.Snapshot{Instances: map[string]observed.Instance{}, Unlisted: list, Seen: map[string][]int{}}
-								if strange != nil {
-									s.have.Seen["web"] = strange
-								}
-								m := newModel()
-								if d != "none" {
-									m.desire("web", func(x *store.Desired) {
-										switch d {
-										case "stopped":
-											x.Container.Spec.State = desired.Stopped
-										case "changed":
-											x.InputHash = "other"
-										case "never":
-											x.Container.Spec.Restart.Policy = desired.Never
-										case "invalid":
-											x.Config = nil
-										}
-									})
-									s.want["web"] = m.want["web"]
-								}
-								rec := r
-								rec.Name, rec.SpecHash, rec.LastAttempt = "web", "h1", 3
-								if attempt != nil {
-									i := seen
-									i.ID = attempt.Instance
-									rec.Attempts = append(rec.Attempts, *attempt)
-									s.have.Instances[i.ID] = i
-								}
-								s.recs["web"] = rec
-								if !yield(s) {
-									return
-								}
-							}
-						}
-					}
-				}
-			}
-		}
-	}
-}
-
-func attempts(waits ...store.Wait) []*store.Attempt {
-	base := store.Attempt{Number: 3, Instance: "web.3", SpecHash: "h1", Private: true, IntentAt: testEpoch}
-	p := &subreaper.Process{PID: 1, StartTime: 1, BootID: testBoot}
-	failed, committed, started, over := base, base, base, base
-	failed.LaunchError = "it failed"
-	committed.Process, committed.StartCommitted = p, testEpoch
-	started.Process, started.StartCommitted, started.Started = p, testEpoch, true
-	over.Process, over.StartCommitted, over.Started, over.Over = p, testEpoch, true, true
-	shared := over
-	shared.Private = false
-	all := []*store.Attempt{nil, &base, &failed, &committed, &started, &over, &shared}
-	for _, w := range waits {
-		for _, sent := range []bool{false, true} {
-			stopping := started
-			stopping.Stop = &store.Stopping{Wait: w, Reason: "Stopped", Sent: sent}
-			all = append(all, &stopping)
-		}
-	}
-	return all
-}
-
-func sightings() []observed.Instance {
-	p := subreaper.Process{PID: 1, StartTime: 1, BootID: testBoot}
-	exit := func(status syscall.WaitStatus, source subreaper.Source) observed.Instance {
-		e := &subreaper.Exit{Process: p, Status: status, Source: source, FinishedAt: testEpoch}
-		return observed.Instance{Life: observed.Dead, Process: p, Exit: e}
-	}
-	return []observed.Instance{
-		{Life: observed.NoProcess}, {Unknown: "it failed"},
-		{Life: observed.Alive, Process: p, Ours: true}, {Life: observed.Alive, Process: p},
-		{Life: observed.Dead, Process: p},
-		exit(0, subreaper.SourceWaitid), exit(7<<8, subreaper.SourceProcstat), exit(9, subreaper.SourcePidfd), exit(0, subreaper.SourceUnknown),
-	}
-}
-
-func records(waits ...store.Wait) []store.Record {
-	all := []store.Record{{}, {RemovedAt: testEpoch}, {End: store.EndSucceeded}, {End: store.EndAsked, ObservedGeneration: 1}}
-	for _, w := range waits {
-		all = append(all, store.Record{End: store.EndFailed, Failures: 3, Backoff: w}, store.Record{Retry: w, ObservedGeneration: 1},
-			store.Record{Attempts: []store.Attempt{{Number: 1, Instance: "web.1", Over: true}, {Number: 2, Instance: "web.2", Over: true}}})
-	}
-	return all
 }
 
 // TestPlanSettles drives the real planner and executor through random lives of two containers: exits, edits, removals,
@@ -212,7 +121,7 @@ func TestPlanSettles(t *testing.T) {
 		names := []string{"a", "b"}
 		for range rapid.IntRange(1, 40).Draw(t, "length") {
 			name := rapid.SampledFrom(names).Draw(t, "name")
-			switch rapid.SampledFrom([]string{"desire", "undesire", "stop", "run", "run", "step", "exit", "kill", "advance", "back", "fail", "spent", "die", "orphan", "lost"}).Draw(t, "what") {
+			switch rapid.SampledFrom([]string{"desire", "undesire", "stop", "run", "run", "step", "exit", "kill", "advance", "back", "fail", "spent", "die", "orphan", "lost", "pause", "freeze", "resize", "unfit", "forget"}).Draw(t, "what") {
 			case "desire":
 				m.desire(name, func(d *store.Desired) {
 					d.Container.Spec.State = desired.Running
@@ -239,7 +148,25 @@ func TestPlanSettles(t *testing.T) {
 			case "back":
 				m.now = m.now.Add(-time.Hour)
 			case "fail":
-				m.fails[rapid.SampledFrom([]string{"launch", "start", "signal", "clean", "commit"}).Draw(t, "verb")] = os.ErrDeadlineExceeded
+				m.fails[rapid.SampledFrom([]string{"launch", "start", "signal", "pause", "resume", "update", "clean", "commit"}).Draw(t, "verb")] = os.ErrDeadlineExceeded
+			case "pause":
+				if m.want[name] != nil {
+					m.desire(name, func(d *store.Desired) { d.Container.Spec.State = desired.Paused })
+				}
+			case "freeze":
+				for _, p := range m.procs {
+					p.frozen = p.started && !p.dead
+				}
+			case "resize":
+				if m.want[name] != nil {
+					m.desire(name, func(d *store.Desired) {
+						d.Container.Spec.Resources = []byte(rapid.SampledFrom([]string{`{"pids":{"limit":7}}`, `{"pids":{"limit":8}}`, `{"network":{"classID":7}}`}).Draw(t, "resources"))
+					})
+				}
+			case "unfit":
+				m.fails["update"] = &Unfit{os.ErrInvalid}
+			case "forget": // the store is lost
+				m.recs, m.exits = map[string]store.Record{}, map[string]store.Exit{}
 			case "spent":
 				m.fails["launch"] = &NotLaunched{os.ErrInvalid}
 			case "die":
@@ -303,9 +230,12 @@ func (m *model) judge(t *rapid.T, names []string) {
 	}
 	for _, name := range names {
 		d, r := m.want[name], m.recs[name]
+		if d == nil && r.ChangedAt.IsZero() {
+			continue // what is there of it is an orphan
+		}
 		v := viewOf(name, d, m.look(), r, m.now)
 		switch {
-		case v.alive() && v.current(), !v.alive() && v.idle() != "":
+		case v.alive() && v.current() && v.o.Frozen == v.paused() && !v.resized(), !v.alive() && v.idle() != "":
 		default:
 			t.Errorf("%s settled at odds with what is wanted: %v, %q", name, v.alive(), v.idle())
 		}

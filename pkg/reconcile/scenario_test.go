@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -107,9 +108,19 @@ func command(t *testing.T, m *model, f []string, out *strings.Builder) {
 		p.exit = &subreaper.Exit{Instance: arg(1), Process: p.process, Source: subreaper.SourceUnknown, Reason: arg(2), FinishedAt: m.now}
 	case "orphaned": // guard and reaper died: not a child of theirs
 		m.procs[arg(1)].ours = false
-	case "stranger": // an instance that is not on record
+	case "stranger": // an instance that is not on record, and carries nothing of ours
 		m.nextPID++
-		m.procs[arg(1)] = &proc{process: m.process(), launch: true}
+		m.procs[arg(1)] = &proc{process: m.process(), launch: true, started: true}
+	case "forget": // the store is lost, as far as NAME goes
+		delete(m.recs, arg(1))
+	case "freeze": // by somebody else
+		m.procs[arg(1)].frozen = true
+	case "thaw":
+		m.procs[arg(1)].frozen = false
+	case "updated": // what the runtime was asked to change
+		for _, u := range m.updated {
+			fmt.Fprintln(out, u)
+		}
 	case "lostState": // the runtime knows nothing of it any more
 		m.procs[arg(1)].lost = true
 	case "ignores": // ignores NAME: no signal but KILL ends it
@@ -121,6 +132,8 @@ func command(t *testing.T, m *model, f []string, out *strings.Builder) {
 	case "fail": // fail VERB MESSAGE...: its next effect fails; "fail lost": a launch fails for good
 		if f[1] == "spent" {
 			m.fails["launch"] = &NotLaunched{errors.New(strings.Join(f[2:], " "))}
+		} else if f[1] == "unfit" {
+			m.fails["update"] = &Unfit{errors.New(strings.Join(f[2:], " "))}
 		} else {
 			m.fails[arg(1)] = errors.New(strings.Join(f[2:], " "))
 		}
@@ -187,6 +200,18 @@ func edit(t *testing.T, d *store.Desired, settings []string) {
 			spec.Restart.Backoff.ResetAfter = duration()
 		case "hash":
 			d.InputHash = value
+		case "resources":
+			spec.Resources = json.RawMessage(value)
+			if value == "" {
+				spec.Resources = nil
+			}
+		case "override":
+			d.Verbs.Override = &store.Override{State: desired.State(value)}
+			if value == "" {
+				d.Verbs.Override = nil
+			}
+		case "restarts":
+			d.Verbs.Restarts, _ = strconv.ParseInt(value, 10, 64)
 		case "private":
 			d.Private = value == "true"
 		case "bundle":

@@ -15,6 +15,7 @@ const (
 	Pending   Phase = "Pending"
 	Creating  Phase = "Creating"
 	Running   Phase = "Running"
+	Paused    Phase = "Paused" // frozen
 	Stopping  Phase = "Stopping"
 	BackOff   Phase = "BackOff"   // dead, a restart is awaited
 	Stopped   Phase = "Stopped"   // wanted so, and nothing lives
@@ -81,8 +82,10 @@ func (v *view) phase() (Phase, string) {
 	switch {
 	case v.unknown() != "":
 		return Unknown, v.unknown()
-	case v.alive() && v.cur.Stop != nil:
+	case v.stopping():
 		return Stopping, "stopping: " + v.cur.Stop.Reason
+	case v.alive() && v.cur.Started && v.o.Frozen:
+		return Paused, v.problem()
 	case v.alive() && v.cur.Started:
 		return Running, v.problem()
 	case v.alive(), v.launching() && v.cur.LaunchError == "":

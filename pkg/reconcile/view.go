@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"reconciler.dev/reconciler/pkg/bundle"
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
 	"reconciler.dev/reconciler/pkg/store"
@@ -36,10 +37,15 @@ func viewOf(name string, d *store.Desired, have observed.Snapshot, r store.Recor
 // unknown says why nothing may be decided. Where nothing is known to live it must be known that nothing else of this
 // name does, and only a list of what is there tells that.
 func (v *view) unknown() string {
-	if v.cur == nil || v.cur.Over {
-		return v.have.Unlisted
+	if v.cur != nil && !v.cur.Over {
+		return v.o.Unknown
 	}
-	return v.o.Unknown
+	for _, n := range v.strangers() {
+		if why := v.stranger(n).Unknown; why != "" {
+			return why
+		}
+	}
+	return v.have.Unlisted
 }
 
 // strangers are the attempts of this name that were seen and are not on record: the store was lost, or a late effect of
@@ -52,6 +58,25 @@ func (v *view) strangers() []int {
 		}
 	}
 	return strange
+}
+
+func (v *view) stranger(n int) observed.Instance {
+	return v.have.Instances[observed.InstanceID(v.name, n)]
+}
+
+// adoptable is the oldest stranger that is newer than all on record and is told, by what it carries, to be an instance of
+// ours that was started; nil while there is a current one.
+func (v *view) adoptable() *observed.Instance {
+	if v.d == nil || v.cur != nil && !v.cur.Over {
+		return nil
+	}
+	for _, n := range v.strangers() {
+		i := v.stranger(n)
+		if i.Origin != nil && i.Origin.Started && i.Life != observed.NoProcess && (v.cur == nil || n > v.cur.Number) {
+			return &i
+		}
+	}
+	return nil
 }
 
 // unclaimed: there are strangers, or numbers were given that the record does not know of.
@@ -67,6 +92,10 @@ func (v *view) launching() bool { return v.cur != nil && !v.cur.Over && v.cur.St
 
 func (v *view) alive() bool { return v.owesExit() && v.o.Life == observed.Alive }
 
+func (v *view) stopping() bool { return v.alive() && v.cur.Stop != nil }
+
+func (v *view) paused() bool { return v.d.State() == desired.Paused }
+
 // current: the attempt is what is wanted now.
 func (v *view) current() bool { return v.unwanted() == "" }
 
@@ -75,12 +104,29 @@ func (v *view) unwanted() string {
 	switch {
 	case v.d == nil:
 		return "NotDesired"
-	case v.d.State() != desired.Running:
+	case v.d.State() == desired.Stopped:
 		return "Stopped"
+	case v.d.Config == nil:
+		return "" // nothing is known that could take its place
 	case v.cur.SpecHash != v.d.SpecHash():
 		return "SpecChanged"
+	case v.resized() && !v.updatable():
+		return "ResourcesChanged"
 	}
 	return ""
+}
+
+// resized: it runs under other resources than are wanted.
+func (v *view) resized() bool {
+	return v.d.Config != nil && desired.HashResources(v.cur.Resources) != v.wantedResources()
+}
+
+func (v *view) wantedResources() string { return desired.HashResources(v.d.Container.Spec.Resources) }
+
+// updatable: the runtime can give a running container the resources that are wanted, and has not refused to.
+func (v *view) updatable() bool {
+	_, ok := bundle.UpdateResources(v.d.Config, v.cur.Resources, v.d.Container.Spec.Resources)
+	return ok && v.owesExit() && v.cur.Unfit != v.wantedResources()
 }
 
 // idle says why no new attempt may begin now; empty if one may. Its words are the reasons that users see.
@@ -88,7 +134,7 @@ func (v *view) idle() string {
 	switch {
 	case v.d == nil:
 		return "NotDesired"
-	case v.d.State() != desired.Running:
+	case v.d.State() == desired.Stopped:
 		return "Stopped"
 	case v.d.Config == nil:
 		return "BundleInvalid"
