@@ -4,10 +4,13 @@
 //	func TestMain(m *testing.M) { runctest.Main(m) }
 //
 //	func TestStart(t *testing.T) {
-//		runctest.Require(t, runctest.Root, runctest.Runc)
-//		parent := runctest.CgroupParent(t) // first: its cleanup, the last to run, looks for leftovers
-//		bundle := runctest.Bundle(t, runctest.BundleOptions{Args: []string{"sleep", "60"}, CgroupsPath: parent + "/a"})
-//		...
+//		runctest.EachRuntime(t, func(t *testing.T, name string) { // or runctest.Require(t, runctest.Runc)
+//			runctest.Require(t, runctest.Root)
+//			parent := runctest.CgroupParent(t) // first: its cleanup, the last to run, looks for leftovers
+//			bundle := runctest.Bundle(t, runctest.BundleOptions{Args: []string{"sleep", "60"}, CgroupsPath: parent + "/a"})
+//			runtime := runctest.RuntimePath(t, name)
+//			...
+//		})
 //	}
 //
 // It imports nothing of ours, so that every package may use it in its own tests.

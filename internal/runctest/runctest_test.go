@@ -71,41 +71,45 @@ func TestRequire(t *testing.T) {
 }
 
 func TestBundleRuns(t *testing.T) {
-	Require(t, Root, Runc, Busybox)
-	parent, out := CgroupParent(t), t.TempDir()
-	bundle := Bundle(t, BundleOptions{
-		Args: []string{"sh", "-c", "readlink /proc/self/ns/pid; echo $$ >/out/pid; exit 7"}, OutDir: out, CgroupsPath: parent + "/a",
+	EachRuntime(t, func(t *testing.T, name string) {
+		Require(t, Root, Busybox)
+		parent, out := CgroupParent(t), t.TempDir()
+		bundle := Bundle(t, BundleOptions{
+			Args: []string{"sh", "-c", "readlink /proc/self/ns/pid; echo $$ >/out/pid; exit 7"}, OutDir: out, CgroupsPath: parent + "/a",
+		})
+		cmd := exec.Command(RuntimePath(t, name), "--root", t.TempDir(), "run", "--bundle", bundle, "a")
+		b, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 7 {
+			t.Fatalf("%v: %s", err, b)
+		}
+		if host, _ := os.Readlink("/proc/self/ns/pid"); strings.TrimSpace(string(b)) == host {
+			t.Errorf("the container shares the host's pid namespace")
+		}
+		if pid, _ := os.ReadFile(filepath.Join(out, "pid")); string(pid) != "1\n" {
+			t.Errorf("pid in the container is %q", pid)
+		}
 	})
-	cmd := exec.Command(RuncPath(t), "--root", t.TempDir(), "run", "--bundle", bundle, "a")
-	b, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != 7 {
-		t.Fatalf("%v: %s", err, b)
-	}
-	if host, _ := os.Readlink("/proc/self/ns/pid"); strings.TrimSpace(string(b)) == host {
-		t.Errorf("the container shares the host's pid namespace")
-	}
-	if pid, _ := os.ReadFile(filepath.Join(out, "pid")); string(pid) != "1\n" {
-		t.Errorf("pid in the container is %q", pid)
-	}
 }
 
 func TestBundlePIDNamespaces(t *testing.T) {
-	Require(t, Root, Runc, Busybox)
-	parent := CgroupParent(t)
 	host, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, o := range []BundleOptions{{HostPID: true}, {PIDNamespacePath: "/proc/self/ns/pid"}} {
-		id := "ns" + strconv.Itoa(i)
-		o.Args = []string{"busybox", "readlink", "/proc/self/ns/pid"}
-		o.CgroupsPath = parent + "/" + id
-		cmd := exec.Command(RuncPath(t), "--root", t.TempDir(), "run", "--bundle", Bundle(t, o), id)
-		b, err := cmd.CombinedOutput()
-		if err != nil || strings.TrimSpace(string(b)) != host {
-			t.Errorf("%s: %v: %s, want the host's %s", id, err, b, host)
+	EachRuntime(t, func(t *testing.T, name string) {
+		Require(t, Root, Busybox)
+		parent, runtime := CgroupParent(t), RuntimePath(t, name)
+		for i, o := range []BundleOptions{{HostPID: true}, {PIDNamespacePath: "/proc/self/ns/pid"}} {
+			id := "ns" + strconv.Itoa(i)
+			o.Args = []string{"busybox", "readlink", "/proc/self/ns/pid"}
+			o.CgroupsPath = parent + "/" + id
+			cmd := exec.Command(runtime, "--root", t.TempDir(), "run", "--bundle", Bundle(t, o), id)
+			b, err := cmd.CombinedOutput()
+			if err != nil || strings.TrimSpace(string(b)) != host {
+				t.Errorf("%s: %v: %s, want the host's %s", id, err, b, host)
+			}
 		}
-	}
+	})
 }
 
 func TestCgroupParentFindsLeftovers(t *testing.T) {

@@ -34,9 +34,7 @@ func TestWhatIsNoInstanceHasNoCgroup(t *testing.T) {
 // TestKillAndRemove empties a real cgroup, one below it included, and removes it in every hierarchy.
 func TestKillAndRemove(t *testing.T) {
 	eachVersion(t, func(t *testing.T, p *Parent) {
-		first, _ := occupy(t, p, "web.1", "")
-		second, _ := occupy(t, p, "web.1", "below")
-		want := []int{first, second}
+		want := []int{occupy(t, p, "web.1", ""), occupy(t, p, "web.1", "below")}
 		slices.Sort(want)
 		if got, err := p.Processes("web.1"); err != nil || !slices.Equal(got, want) {
 			t.Fatalf("processes %v, want %v; %v", got, want, err)

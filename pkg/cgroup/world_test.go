@@ -41,9 +41,8 @@ func eachVersion(t *testing.T, test func(t *testing.T, p *Parent)) {
 	}
 }
 
-// occupy starts a process in an instance's cgroup, or in one below it, in every hierarchy, and returns its pid and what is
-// closed once it has ended and is reaped.
-func occupy(t *testing.T, p *Parent, instance, below string) (pid int, ended <-chan struct{}) {
+// occupy starts a process in an instance's cgroup, or in one below it, in every hierarchy.
+func occupy(t *testing.T, p *Parent, instance, below string) (pid int) {
 	t.Helper()
 	cmd := exec.Command("sleep", "1000")
 	if err := cmd.Start(); err != nil {
@@ -51,12 +50,13 @@ func occupy(t *testing.T, p *Parent, instance, below string) (pid int, ended <-c
 	}
 	reaped := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(reaped) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); p.Thaw(instance); <-reaped; _ = p.Remove(instance) })
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-reaped; _ = p.Remove(instance) })
 	for _, h := range p.mounts {
 		dir := filepath.Join(h, p.Path(instance), below)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { write(filepath.Join(dir, freezerV1), "THAWED") }) // first, else the kill waits for ever
 		if filepath.Base(h) == "cpuset" {
 			continue // takes nobody before its cpus and memory nodes are set
 		}
@@ -64,5 +64,5 @@ func occupy(t *testing.T, p *Parent, instance, below string) (pid int, ended <-c
 			t.Fatal(err)
 		}
 	}
-	return cmd.Process.Pid, reaped
+	return cmd.Process.Pid
 }

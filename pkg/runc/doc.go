@@ -1,9 +1,11 @@
 // Package runc is the command line of an OCI runtime as Go: runc's, which crun shares. It answers how the runtime is
 // called and what its answers mean; it knows nothing of restarts, and keeps no process of its own.
 //
+//	                                         paused
+//	                                   Pause ^    v Resume
 //	Runtime --Create--> Container --Start--> running --Kill--> stopped --Delete--> gone
 //	   |                    |
-//	   List, Container(id)  State, Processes, Wait
+//	   List, Container(id)  State, Init, Processes, Update, Wait
 //
 // Who becomes the parent of a container's init decides who learns its exit status. "create" starts init and exits, so
 // init falls to the nearest subreaper above. There are two ways to use this package:
@@ -13,8 +15,9 @@
 //     exit, and Container(id) drives what came of it.
 //
 // Every call of the runtime has a time limit, a JSON log of its own, absolute paths, and an id and signal validated here:
-// crun accepts "a/b" as an id and reports success for a signal it does not know. The runtime is taken at its word only
-// where that can be checked cheaply, see ErrNoEffect.
+// crun accepts "a/b" as an id and reports success for a signal it does not know. Success is checked where that is cheap,
+// see ErrNoEffect, and an error is the same one from every runtime: runc 1.1.5, runc 1.5.2 and crun 1.8.1 pass the same
+// matrix of errors. Where a runtime reports success of what it cannot have done the state is looked at first, see Pause.
 //
 // The trap: "delete", forced or not, of a container whose state file is missing removes its directory and leaves its
 // processes and cgroup behind (runc 1.1.5 to 1.5.2). Kill what is in the cgroup first if that may be the case.

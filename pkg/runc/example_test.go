@@ -2,20 +2,24 @@ package runc_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"path/filepath"
 	"syscall"
-	"testing"
 
-	"reconciler.dev/reconciler/internal/runctest"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"reconciler.dev/reconciler/pkg/runc"
 )
 
-// Where the example below works. TestExample sets them: it needs root and a runtime, which an example cannot ask for.
-var dir, bundle string
+// What the examples work with. TestExamples sets it: it takes root and a runtime, which an example cannot ask for.
+var (
+	runtime, dir, bundle string
+
+	r *runc.Runtime
+)
 
 func Example() {
 	ctx := context.Background()
@@ -23,6 +27,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	r, err := runc.New(runc.Config{
+		Path:     runtime,
 		Root:     filepath.Join(dir, "root"),
 		LogDir:   filepath.Join(dir, "log"),
 		StateDir: filepath.Join(dir, "state"),
@@ -48,24 +53,71 @@ func Example() {
 	fmt.Println(status, "- as a shell has it:", status.Shell())
 }
 
-func TestExample(t *testing.T) {
-	runctest.Require(t, runctest.Root, runctest.Runc, runctest.Pidfd)
-	parent := runctest.CgroupParent(t)
-	dir = t.TempDir()
-	// Pid 1 of a pid namespace ignores SIGTERM unless it has a handler: hence the host's namespace.
-	bundle = runctest.Bundle(t, runctest.BundleOptions{Args: []string{"sleep", "600"}, HostPID: true, CgroupsPath: parent + "/hello"})
-	r, w, err := os.Pipe()
+func ExampleRuntime_List() {
+	states, damaged, err := r.List(context.Background())
 	if err != nil {
-		t.Fatal(err)
+		log.Fatal(err) // and not: there are none
 	}
-	stdout := os.Stdout
-	os.Stdout = w
-	Example()
-	os.Stdout = stdout
-	w.Close()
-	got, err := io.ReadAll(r)
-	r.Close()
-	if want := "signal 15 - as a shell has it: 143\n"; err != nil || string(got) != want {
-		t.Errorf("%q, %v, want %q", got, err, want)
+	for _, s := range states {
+		fmt.Println(s.ID, "is", s.Status)
 	}
+	for _, d := range damaged {
+		fmt.Println(d.ID, "is damaged:", d.Err)
+	}
+}
+
+func ExampleContainer_Pause() {
+	ctx := context.Background()
+	c, err := r.Container("web")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := c.Pause(ctx); err != nil && !errors.Is(err, runc.ErrPaused) {
+		log.Fatal(err)
+	}
+	state, err := c.State(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(state.Status)
+	if err := c.Resume(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func ExampleContainer_Update() {
+	c, err := r.Container("web")
+	if err != nil {
+		log.Fatal(err)
+	}
+	const limit = 64 << 20 // bytes
+	err = c.Update(context.Background(), &specs.LinuxResources{
+		Memory: &specs.LinuxMemory{Limit: new(int64(limit))},
+		Pids:   &specs.LinuxPids{Limit: new(int64(100))},
+	})
+	switch {
+	case errors.Is(err, runc.ErrNotRunning):
+		fmt.Println("too late")
+	case err != nil:
+		fmt.Println(err) // the kernel's reason among it
+	default:
+		fmt.Println("in force")
+	}
+}
+
+func ExampleExitStatus_Shell() {
+	exited, killed := runc.ExitStatus{Code: 137}, runc.ExitStatus{Signal: syscall.SIGKILL}
+	fmt.Println(exited, "is", exited.Shell())
+	fmt.Println(killed, "is", killed.Shell())
+	// Output:
+	// exit status 137 is 137
+	// signal 9 is 137
+}
+
+func ExampleValidateID() {
+	fmt.Println(runc.ValidateID("web.1"))
+	fmt.Println(runc.ValidateID("../web"))
+	// Output:
+	// <nil>
+	// invalid container id "../web": must start with a letter, a digit or "_"
 }
