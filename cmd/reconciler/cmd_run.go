@@ -14,6 +14,7 @@ type runOptions struct {
 	Runtime      string
 	CgroupParent string
 	Resync       time.Duration
+	Prune        bool
 }
 
 func newRunCommand() *cobra.Command {
@@ -47,12 +48,13 @@ run on without it, and the next controller finds them. "reconciler down --exit" 
 	f.StringVar(&o.Runtime, "runtime", "runc", "name or `path` of the OCI runtime [RECONCILER_RUNTIME]")
 	f.StringVar(&o.CgroupParent, "cgroup-parent", "", "cgroup `path` below which every instance has its own (/reconciler) [RECONCILER_CGROUP_PARENT]")
 	f.DurationVar(&o.Resync, "resync", 30*time.Second, "how often everything is looked at without a cause [RECONCILER_RESYNC]")
+	f.BoolVar(&o.Prune, "prune", false, "remove what is in our runtime root and belongs to no container [RECONCILER_PRUNE]")
 	return cmd
 }
 
 // runFlags can be given by the environment as well.
 var runFlags = map[string]string{
-	"runtime": "RECONCILER_RUNTIME", "cgroup-parent": "RECONCILER_CGROUP_PARENT", "resync": "RECONCILER_RESYNC",
+	"runtime": "RECONCILER_RUNTIME", "cgroup-parent": "RECONCILER_CGROUP_PARENT", "resync": "RECONCILER_RESYNC", "prune": "RECONCILER_PRUNE",
 }
 
 // fromEnvironment sets those of runFlags that the command line does not.

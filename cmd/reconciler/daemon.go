@@ -44,7 +44,8 @@ type daemon struct {
 	loop     *reconcile.Loop
 	server   *api.Server
 
-	orphans []string      // as last told
+	orphans *reconcile.Orphans
+	listed  chan struct{} // instances were listed
 	down    chan struct{} // asks the actor of that name
 	changed chan struct{} // asks for a scan of the manifests
 	accept  atomic.Bool   // the next scan takes whatever directory is there
@@ -66,7 +67,7 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 	}
 	log, flush := newLogger(stderr)
 	defer flush()
-	d := &daemon{paths: paths, options: o, log: log, down: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	d := &daemon{paths: paths, options: o, log: log, listed: make(chan struct{}, 1), down: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 	if err := d.open(); err != nil {
 		return err
 	}
@@ -97,8 +98,12 @@ func (d *daemon) open() (err error) {
 	if d.pair, err = subreaper.NewClient(subreaper.Config{Run: run, State: d.paths.State, Log: d.log.WithName("subreaper").Info}); err != nil {
 		return err
 	}
+	node := &reconcile.Node{
+		Runtime: oci, RuntimeRoot: runtimeRoot, Pair: d.pair, Cgroups: d.cgroups, Run: run, Bundles: bundles, Logs: d.paths.Logs,
+	}
 	d.observer, err = observed.New(observed.Config{
-		Looker: observed.Looker{Run: run, RuntimeRoot: runtimeRoot, Cgroups: d.cgroups}, BundlesDir: bundles, LogsDir: d.paths.Logs,
+		Looker:     observed.Looker{Run: run, RuntimeRoot: runtimeRoot, Cgroups: d.cgroups, Origin: node.Origin},
+		BundlesDir: bundles, LogsDir: d.paths.Logs,
 		Ask: func(ctx context.Context) ([]string, error) { return listed(ctx, oci) },
 	})
 	if err != nil {
@@ -111,14 +116,16 @@ func (d *daemon) open() (err error) {
 	if recovered := d.db.Recovered(); recovered != "" {
 		d.log.Info("the store was damaged and is begun anew", "detail", recovered)
 	}
-	node := &reconcile.Node{
-		Runtime: oci, RuntimeRoot: runtimeRoot, Pair: d.pair, Cgroups: d.cgroups, Run: run, Bundles: bundles, Logs: d.paths.Logs, Cleaned: d.observer.Forget,
-	}
+	node.Cleaned = d.observer.Forget
 	executor := &reconcile.Executor{Effects: node, Records: d.db, Log: d.log, Now: time.Now}
 	d.loop = reconcile.NewLoop(reconcile.Config{
-		World: world{d.observer, d.tellOrphans}, Wants: d.db, Do: executor.Do, Now: time.Now, Resync: d.options.Resync,
+		World: world{d.observer, func() { poke(d.listed) }}, Wants: d.db, Do: executor.Do, Now: time.Now, Resync: d.options.Resync,
 		Calls: max(4, 2*runtime.NumCPU()), Log: d.log,
 	})
+	d.orphans = &reconcile.Orphans{Seen: d.observer.Orphans, Store: d.db}
+	if d.options.Prune {
+		d.orphans.Prune = node.Prune
+	}
 	d.sources = &reconcile.Sources{Store: d.db, Load: bundle.Load, Wake: d.loop.Wake, Log: d.log}
 	d.server = api.NewServer(&api.Node{
 		Reader: api.Reader{
@@ -167,6 +174,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"watch":     func(ctx context.Context) error { return d.observer.Watch(ctx, d.wake, d.loop.WakeAll) },
 		"loop":      d.loop.Run,
 		"source":    d.followSource,
+		"orphans":   d.tendOrphans,
 		"sweep":     d.sweep,
 		"api": func(ctx context.Context) error {
 			stop := context.AfterFunc(ctx, func() {
@@ -207,11 +215,16 @@ func (d *daemon) wake(name string) { d.loop.Wake(name) }
 
 // goDown is asked for by the API; it is carried out by an actor.
 func (d *daemon) goDown(context.Context) error {
-	select {
-	case d.down <- struct{}{}:
-	default: // it is under way
-	}
+	poke(d.down)
 	return nil
+}
+
+// poke asks an actor to look; one that was asked already and has not looked yet is not asked twice.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // endPair ends what is left once every container is down.

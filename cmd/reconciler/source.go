@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
 	"reconciler.dev/reconciler/pkg/observed"
-	"reconciler.dev/reconciler/pkg/store"
 )
 
 // followSource keeps what is desired as the manifests directory says it. Any event means "list again"; so does the
@@ -37,12 +35,7 @@ func (d *daemon) followSource(ctx context.Context) error {
 	}
 }
 
-func (d *daemon) rescan() {
-	select {
-	case d.changed <- struct{}{}:
-	default: // one is due
-	}
-}
+func (d *daemon) rescan() { poke(d.changed) }
 
 // intake has what a scan of the directory changes recorded, and looked at.
 func (d *daemon) intake(ctx context.Context) error {
@@ -53,39 +46,30 @@ func (d *daemon) intake(ctx context.Context) error {
 	return d.sources.Scanned(ctx, scan, d.accept.Swap(false))
 }
 
-// world is an observer that tells of orphans after each list.
+// world is an observer that has what it listed looked through for orphans.
 type world struct {
 	*observed.Observer
-	tell func(context.Context) error
+	listed func()
 }
 
 func (w world) List(ctx context.Context) error {
-	if err := w.Observer.List(ctx); err != nil {
-		return err
+	err := w.Observer.List(ctx)
+	if err == nil {
+		w.listed()
 	}
-	return w.tell(ctx)
+	return err
 }
 
-// tellOrphans makes an event of what is in our places and belongs to no name of ours. It is left alone.
-func (d *daemon) tellOrphans(ctx context.Context) error {
-	names, err := d.db.Names()
-	if err != nil {
-		return err
-	}
-	orphans := d.observer.Orphans(func(name string) bool {
-		_, ours := slices.BinarySearch(names, name)
-		return ours
-	})
-	var events []store.Event
-	for _, id := range orphans {
-		if !slices.Contains(d.orphans, id) {
-			events = append(events, store.Event{Time: time.Now(), Type: store.Warning, Reason: "Orphan", Object: id,
-				Message: "it is in our runtime root, run directory or cgroup and belongs to no container on record; it is left alone"})
+// tendOrphans is an actor of its own: removing one may take its time.
+func (d *daemon) tendOrphans(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.listed:
+		}
+		if err := d.orphans.Tend(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error(err, "orphans")
 		}
 	}
-	d.orphans = orphans
-	if events == nil {
-		return nil
-	}
-	return d.db.Commit(ctx, store.Change{Events: events})
 }

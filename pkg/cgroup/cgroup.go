@@ -13,9 +13,10 @@ import (
 
 // Parent is the cgroup below which every instance has one of its own. Its methods may be called concurrently.
 type Parent struct {
-	path   string   // absolute within each hierarchy
-	mounts []string // of the hierarchies
-	root   string   // of the file system that has proc: / but for tests
+	path     string   // absolute within each hierarchy
+	mounts   []string // of the hierarchies
+	freezers []string // those of them that can freeze
+	root     string   // of the file system that has proc: / but for tests
 }
 
 // Open finds the machine's hierarchies. It makes nothing.
@@ -36,13 +37,16 @@ func open(root, parent string) (*Parent, error) {
 	p := &Parent{path: parent, root: root}
 	for _, h := range found {
 		p.mounts = append(p.mounts, h.mount)
+		if h.controllers == nil || slices.Contains(h.controllers, "freezer") {
+			p.freezers = append(p.freezers, h.mount)
+		}
 	}
 	return p, nil
 }
 
 // At is Open for hierarchies that are known by their mount points.
 func At(parent string, mounts ...string) *Parent {
-	return &Parent{path: parent, mounts: mounts, root: "/"}
+	return &Parent{path: parent, mounts: mounts, freezers: mounts, root: "/"}
 }
 
 // Path is the cgroup path of an instance, as a config.json names it.
@@ -50,12 +54,14 @@ func (p *Parent) Path(instance string) string { return filepath.Join(p.path, ins
 
 // dirs are the directories of an instance's cgroup that exist: none for what is no name of one, such as .. or nothing,
 // which would be somebody else's.
-func (p *Parent) dirs(instance string) []string {
+func (p *Parent) dirs(instance string) []string { return p.dirsIn(p.mounts, instance) }
+
+func (p *Parent) dirsIn(mounts []string, instance string) []string {
 	var found []string
 	if filepath.Dir(p.Path(instance)) != p.path {
 		return nil
 	}
-	for _, mount := range p.mounts {
+	for _, mount := range mounts {
 		dir := filepath.Join(mount, p.Path(instance))
 		if _, err := os.Lstat(dir); err == nil {
 			found = append(found, dir)

@@ -43,7 +43,7 @@ func TestKillAndRemove(t *testing.T) {
 			t.Error("removed around living processes")
 		}
 		// A container may have frozen what it made itself.
-		if v1 := p.FreezerFile("web.1"); filepath.Base(v1) == freezerV1 {
+		if v1 := p.FreezerEvents("web.1"); filepath.Base(v1) == freezerV1 {
 			if err := os.WriteFile(filepath.Join(filepath.Dir(v1), "below", freezerV1), []byte("FROZEN"), 0); err != nil {
 				t.Fatal(err)
 			}

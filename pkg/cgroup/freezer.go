@@ -18,7 +18,7 @@ const (
 // Frozen says whether an instance's cgroup is frozen, by whomever: in version 1 from the moment that it was asked for, in
 // version 2 once all of its processes stand still. It is false where there is no such cgroup or no freezer.
 func (p *Parent) Frozen(instance string) (bool, error) {
-	for _, dir := range p.dirs(instance) {
+	for _, dir := range p.dirsIn(p.freezers, instance) {
 		state, err := os.ReadFile(filepath.Join(dir, freezerV1))
 		if err := ignoreGone(err); err != nil {
 			return false, err
@@ -37,15 +37,15 @@ func (p *Parent) Frozen(instance string) (bool, error) {
 	return false, nil
 }
 
-// FreezerFile is the file by which an instance's cgroup is frozen and thawed: freezer.state in version 1, which a hybrid
-// machine's runtimes use, else cgroup.freeze. It is empty where there is no such cgroup or no freezer.
-func (p *Parent) FreezerFile(instance string) string {
-	dirs := p.dirs(instance)
-	for _, name := range []string{freezerV1, freezerV2} {
+// FreezerEvents is the file that inotify(7) tells of when an instance's cgroup is frozen or thawed: freezer.state in
+// version 1, which a hybrid machine's runtimes write to, else cgroup.events, which the kernel notifies. It is empty where
+// there is no such cgroup or no freezer.
+func (p *Parent) FreezerEvents(instance string) string {
+	dirs := p.dirsIn(p.freezers, instance)
+	for _, has := range []struct{ file, tells string }{{freezerV1, freezerV1}, {freezerV2, "cgroup.events"}} {
 		for _, dir := range dirs {
-			file := filepath.Join(dir, name)
-			if _, err := os.Lstat(file); err == nil {
-				return file
+			if _, err := os.Lstat(filepath.Join(dir, has.file)); err == nil {
+				return filepath.Join(dir, has.tells)
 			}
 		}
 	}

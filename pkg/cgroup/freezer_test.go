@@ -20,9 +20,9 @@ func TestFrozenInFixtures(t *testing.T) {
 		"v1 freezing":           {map[string]string{"f/p/web.1/freezer.state": "FREEZING\n"}, true, "f/p/web.1/freezer.state"},
 		"v1 thawed":             {map[string]string{"f/p/web.1/freezer.state": "THAWED\n"}, false, "f/p/web.1/freezer.state"},
 		"v1 without a freezer":  {map[string]string{"m/p/web.1/tasks": ""}, false, ""},
-		"v2 frozen":             {map[string]string{"u/p/web.1/cgroup.freeze": "1\n", "u/p/web.1/cgroup.events": frozen}, true, "u/p/web.1/cgroup.freeze"},
-		"v2 freezing":           {map[string]string{"u/p/web.1/cgroup.freeze": "1\n", "u/p/web.1/cgroup.events": thawed}, false, "u/p/web.1/cgroup.freeze"},
-		"v2 thawed":             {map[string]string{"u/p/web.1/cgroup.freeze": "0\n", "u/p/web.1/cgroup.events": thawed}, false, "u/p/web.1/cgroup.freeze"},
+		"v2 frozen":             {map[string]string{"u/p/web.1/cgroup.freeze": "1\n", "u/p/web.1/cgroup.events": frozen}, true, "u/p/web.1/cgroup.events"},
+		"v2 freezing":           {map[string]string{"u/p/web.1/cgroup.freeze": "1\n", "u/p/web.1/cgroup.events": thawed}, false, "u/p/web.1/cgroup.events"},
+		"v2 thawed":             {map[string]string{"u/p/web.1/cgroup.freeze": "0\n", "u/p/web.1/cgroup.events": thawed}, false, "u/p/web.1/cgroup.events"},
 		"v2 before Linux 5.2":   {map[string]string{"u/p/web.1/cgroup.events": "populated 1\n"}, false, ""},
 		"hybrid, frozen by v1":  {map[string]string{"f/p/web.1/freezer.state": "FROZEN\n", "u/p/web.1/cgroup.freeze": "0\n", "u/p/web.1/cgroup.events": thawed}, true, "f/p/web.1/freezer.state"},
 		"hybrid, frozen by v2":  {map[string]string{"f/p/web.1/freezer.state": "THAWED\n", "u/p/web.1/cgroup.freeze": "1\n", "u/p/web.1/cgroup.events": frozen}, true, "f/p/web.1/freezer.state"},
@@ -39,7 +39,7 @@ func TestFrozenInFixtures(t *testing.T) {
 			if want != "" {
 				want = filepath.Join(root, want)
 			}
-			if got := p.FreezerFile("web.1"); got != want {
+			if got := p.FreezerEvents("web.1"); got != want {
 				t.Errorf("file %q, want %q", got, want)
 			}
 		})
@@ -61,14 +61,19 @@ func plant(t *testing.T, root string, files map[string]string) {
 
 func TestFreezeAndThaw(t *testing.T) {
 	eachVersion(t, func(t *testing.T, p *Parent) {
-		if frozen, err := p.Frozen("web.1"); err != nil || frozen || p.FreezerFile("web.1") != "" {
-			t.Fatalf("before there is one: frozen %v, %v, file %q", frozen, err, p.FreezerFile("web.1"))
+		if frozen, err := p.Frozen("web.1"); err != nil || frozen || p.FreezerEvents("web.1") != "" {
+			t.Fatalf("before there is one: frozen %v, %v, file %q", frozen, err, p.FreezerEvents("web.1"))
 		}
 		occupy(t, p, "web.1", "")
-		file := p.FreezerFile("web.1")
-		word := map[string]string{freezerV1: "FROZEN", freezerV2: "1"}[filepath.Base(file)]
-		if err := os.WriteFile(file, []byte(word), 0); err != nil {
-			t.Fatal(err)
+		freeze := map[string]string{freezerV1: "FROZEN"}
+		dir, file := filepath.Split(p.FreezerEvents("web.1"))
+		if file != freezerV1 {
+			freeze = map[string]string{freezerV2: "1"}
+		}
+		for file, word := range freeze {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(word), 0); err != nil {
+				t.Fatal(err)
+			}
 		}
 		awaitFrozen(t, p, "web.1", true)
 		p.Thaw("web.1")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/pkg/subreaper"
@@ -30,6 +31,7 @@ type Config struct {
 type Observer struct {
 	Config
 
+	watcher  *fsnotify.Watcher
 	mu       sync.Mutex
 	epoll    int
 	held     map[string]holding // by instance id
@@ -44,6 +46,7 @@ type Observer struct {
 type holding struct {
 	process subreaper.Process
 	pidfd   int
+	freezer string // watched; empty if there is none
 }
 
 // New returns an observer, which must be closed.
@@ -52,8 +55,13 @@ func New(c Config) (*Observer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
 	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		closeFd(epoll)
+		return nil, fmt.Errorf("inotify: %w", err)
+	}
 	return &Observer{
-		Config: c, epoll: epoll, held: map[string]holding{}, holders: map[int]string{}, seen: map[string][]int{},
+		Config: c, watcher: watcher, epoll: epoll, held: map[string]holding{}, holders: map[int]string{}, seen: map[string][]int{},
 		unlisted: "instances have not been listed yet",
 	}, nil
 }
@@ -67,6 +75,7 @@ func (o *Observer) Close() {
 	}
 	closeFd(o.epoll)
 	o.epoll = -1
+	_ = o.watcher.Close()
 }
 
 // Look answers questions; see Looker.Look. Of which instances of the names there is anything is as of the last List.
@@ -105,12 +114,28 @@ func (o *Observer) hold(id string, p subreaper.Process) (int, func(), error) {
 		closeFd(fd)
 		return -1, nil, fmt.Errorf("epoll_ctl: %w", err)
 	}
-	o.held[id], o.holders[fd] = holding{process: p, pidfd: fd}, id
+	o.held[id], o.holders[fd] = holding{process: p, pidfd: fd, freezer: o.watchFreezer(id)}, id
 	return fd, func() {}, nil
+}
+
+// watchFreezer has whoever freezes or thaws an instance wake the watcher. Without a watch, since there are limits, it is
+// seen at the next look.
+func (o *Observer) watchFreezer(id string) (file string) {
+	if o.Cgroups == nil {
+		return ""
+	}
+	file = o.Cgroups.FreezerEvents(id)
+	if file == "" || o.watcher.Add(file) != nil {
+		return ""
+	}
+	return file
 }
 
 func (o *Observer) release(id string) {
 	if h, ok := o.held[id]; ok {
+		if h.freezer != "" {
+			_ = o.watcher.Remove(h.freezer) // the kernel may have dropped it with the cgroup
+		}
 		closeFd(h.pidfd)
 		delete(o.held, id)
 		delete(o.holders, h.pidfd)

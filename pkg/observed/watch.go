@@ -14,14 +14,10 @@ import (
 )
 
 // Watch calls wake with the name of a container each time something may have changed about it: its init died or was
-// reaped, its exit or launch was recorded, its runtime state came or went. After an overflow it calls all. It returns
-// when ctx ends; the directories are made if they are missing.
+// reaped, its exit or launch was recorded, its runtime state came or went, it was frozen or thawed. After an overflow it
+// calls all. It returns when ctx ends, and may be called once; the directories are made if they are missing.
 func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("inotify: %w", err)
-	}
-	defer func() { _ = w.Close() }()
+	w := o.watcher
 	for _, dir := range []string{o.RuntimeRoot, o.Run.InstancesDir(), o.Run.ExitsDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
@@ -32,6 +28,25 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	broken := make(chan error, 1)
+	done := make(chan struct{})
+	defer close(done)
+	// fsnotify sends some errors while it holds the lock that Add and Remove want, which a look may wait for.
+	wg.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case err := <-w.Errors:
+				if errors.Is(err, fsnotify.ErrEventOverflow) {
+					all()
+				} else if err != nil {
+					broken <- fmt.Errorf("inotify: %w", err)
+					return
+				}
+			}
+		}
+	})
 	stop, err := o.watchDeaths(&wg, wake)
 	if err != nil {
 		return err
@@ -42,6 +57,11 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 		case <-ctx.Done():
 			return nil
 		case e := <-w.Events:
+			if e.Has(fsnotify.Write) {
+				if name, _, ok := ParseInstanceID(filepath.Base(filepath.Dir(e.Name))); ok {
+					wake(name) // its cgroup is called as it is
+				}
+			}
 			if e.Has(fsnotify.Create) || e.Has(fsnotify.Remove) {
 				if e.Has(fsnotify.Create) && filepath.Dir(e.Name) == filepath.Clean(o.RuntimeRoot) {
 					o.appeared(idOf(e.Name))
@@ -50,11 +70,8 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 					wake(name)
 				}
 			}
-		case err := <-w.Errors:
-			if !errors.Is(err, fsnotify.ErrEventOverflow) {
-				return fmt.Errorf("inotify: %w", err)
-			}
-			all()
+		case err := <-broken:
+			return err
 		}
 	}
 }

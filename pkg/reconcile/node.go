@@ -209,6 +209,17 @@ func (n *Node) Clean(ctx context.Context, instance string) error {
 	return nil
 }
 
+// Prune ends and removes what is nobody's, wherever its cgroup is.
+func (n *Node) Prune(ctx context.Context, id string) error {
+	if c, err := n.Runtime.Container(id); err == nil { // else it is no name that a runtime takes
+		err := c.Delete(ctx, runc.DeleteOptions{Force: true})
+		if err != nil && !errors.Is(err, runc.ErrNotExist) {
+			return err
+		}
+	}
+	return n.Clean(ctx, id)
+}
+
 // delete has the runtime forget a container of which nothing lives. A state file cut short keeps runc from deleting what
 // it is about, forced or not: then the runtime's directory is removed in its place.
 func (n *Node) delete(ctx context.Context, c *runc.Container) error {
