@@ -36,7 +36,7 @@ func TestBadInputDisturbsNothing(t *testing.T) {
 		"empty":     "",
 		"binary":    "\x00\x01\x02\xff\xfe",
 		"half":      head + "metadata: {name: x}\nspec: {bundle: ",
-		"paused":    head + "metadata: {name: x}\nspec: {bundle: b, state: Paused}\n",
+		"resources": head + "metadata: {name: x}\nspec: {bundle: b, resources: {memory: {limit: 64Mi}}}\n",
 		"no-spec":   head + "metadata: {name: x}\n",
 		"recursive": head + "metadata: {name: x}\nspec: &a {bundle: *a}\n",
 	} {

@@ -16,20 +16,11 @@ func TestOrphansAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	bundle := w.bundle("exec sleep 100000", runctest.BundleOptions{CgroupsPath: w.cgroup + "-orphan/mine.1"})
-	runc := func(args ...string) {
-		t.Helper()
-		cmd := exec.Command(runctest.RuncPath(t), append([]string{"--root", filepath.Join(w.root, "run/runc")}, args...)...)
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("runc %v: %v", args, err)
-		}
-	}
-	pidFile := filepath.Join(t.TempDir(), "pid")
-	runc("create", "--bundle", bundle, "--pid-file", pidFile, "mine.1")
+	w.create(bundle, "mine.1")
 	defer func() {
-		runc("delete", "--force", "mine.1")
+		w.direct("delete", "--force", "mine.1")
 		sweep(t, w.cgroup+"-orphan")
 	}()
-	runc("start", "mine.1")
 	told := func() bool {
 		out, err := w.try("events", "mine.1")
 		return err == nil && strings.Contains(out, "Orphan")
@@ -44,9 +35,8 @@ func TestOrphansAreLeftAlone(t *testing.T) {
 		w.restart()
 		w.settled()
 	}
-	out, err := exec.Command(runctest.RuncPath(t), "--root", filepath.Join(w.root, "run/runc"), "state", "mine.1").Output()
-	if err != nil || !strings.Contains(string(out), "running") {
-		t.Errorf("it was touched: %v %s", err, out)
+	if out := w.direct("state", "mine.1"); !strings.Contains(out, "running") {
+		t.Errorf("it was touched: %s", out)
 	}
 	if c := w.get("mine"); c != nil {
 		t.Errorf("it became a container of ours: %+v", c)
@@ -71,9 +61,7 @@ func TestAPausedContainerCanBeStopped(t *testing.T) {
 	w.start()
 	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 100ms}\n")
 	pid := w.running("web", 0)
-	if out, err := exec.Command(runctest.RuncPath(t), "--root", filepath.Join(w.root, "run/runc"), "pause", "web.1").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	w.direct("pause", "web.1")
 	w.run("stop", "web")
 	w.phase("web", "Stopped")
 	if alive(pid) {

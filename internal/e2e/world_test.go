@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,6 +45,9 @@ func build() (err error) {
 	return nil
 }
 
+// envRuntime names the runtime that all tests here run on: runc unless it says otherwise.
+const envRuntime = "RECONCILER_E2E_RUNTIME"
+
 // patience bounds every wait for something that has to happen. Nothing is measured by it.
 const patience = 20 * time.Second
 
@@ -54,7 +58,8 @@ type world struct {
 	cgroup  string
 	out     string // bound into containers at /out
 	gates   string
-	runtime string
+	oci     string // the runtime under test
+	runtime string // the same behind its gates
 	daemon  *exec.Cmd
 }
 
@@ -70,7 +75,8 @@ func newWorld(t *testing.T) *world {
 			t.Fatal(err)
 		}
 	}
-	w.runtime = w.gated(runctest.RuncPath(t))
+	w.oci = runctest.RuntimePath(t, cmp.Or(os.Getenv(envRuntime), "runc"))
+	w.runtime = w.gated(w.oci)
 	t.Cleanup(w.end)
 	return w
 }
@@ -208,6 +214,25 @@ func (w *world) run(args ...string) string {
 	out, err := w.try(args...)
 	w.must(err)
 	return out
+}
+
+// direct runs the runtime as somebody beside the controller would.
+func (w *world) direct(args ...string) string {
+	w.t.Helper()
+	out, err := exec.Command(w.oci, append([]string{"--root", filepath.Join(w.root, "run/runc")}, args...)...).CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("runtime %v: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+// create makes and starts a container as somebody beside the controller would.
+func (w *world) create(bundle, id string) {
+	w.t.Helper()
+	root := filepath.Join(w.root, "run/runc")
+	cmd := exec.Command(w.oci, "--root", root, "create", "--bundle", bundle, "--pid-file", filepath.Join(w.t.TempDir(), "pid"), id)
+	w.must(cmd.Run()) // no pipes: the container would hold them
+	w.direct("start", id)
 }
 
 // bundle makes a bundle that runs a shell script; it finds /out.
