@@ -33,7 +33,13 @@ type Params struct {
 	CgroupPath  string // absolute below the root of each hierarchy: <cgroup parent>/<instance>
 	Process     Process
 	Annotations map[string]string // besides name and instance; keys are the Annotation constants
-	OOMScoreAdj int               // where the bundle says nothing; see oom_score_adj in proc_pid_oom_score_adj(5)
+
+	// Resources overrides linux.resources and is an object in the runtime spec's own JSON, applied as a JSON Merge Patch (RFC
+	// 7396): objects are merged by key, all else (a list such as devices or hugepageLimits as a whole) replaces what the bundle
+	// has, and null removes it. Empty changes nothing. Only its form is checked here.
+	Resources json.RawMessage
+
+	OOMScoreAdj int // where the bundle says nothing; see oom_score_adj in proc_pid_oom_score_adj(5)
 }
 
 // Process overrides fields of the bundle's process; what is zero is the bundle's own.
@@ -46,7 +52,7 @@ type Process struct {
 
 // Derive makes the config.json of one instance. Notices are sentences about what the user asked for and does not get. The
 // result passes Inspect, and deriving from it again with the same Params gives the same bytes. An error about config is
-// an *Error; the package comment lists what is touched.
+// an *Error, one about Params is not; the package comment lists what is touched.
 func Derive(config []byte, p Params) (derived []byte, notices []string, err error) {
 	if err := p.check(); err != nil {
 		return nil, nil, err
@@ -55,8 +61,10 @@ func Derive(config []byte, p Params) (derived []byte, notices []string, err erro
 	if err != nil {
 		return nil, nil, err
 	}
-	notices, err = tree.cgroup(p.CgroupPath)
-	err = errors.Join(err, tree.rootPath(p.Bundle), tree.bindSources(p.Bundle), tree.override(p), tree.annotate(p))
+	if notices, err = tree.cgroup(p.CgroupPath); err != nil {
+		return nil, nil, err
+	}
+	err = errors.Join(tree.paths(p.Bundle), tree.resources(p.Resources), tree.override(p), tree.annotate(p))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +72,13 @@ func Derive(config []byte, p Params) (derived []byte, notices []string, err erro
 		return nil, nil, err
 	}
 	derived, err = tree.format()
-	return derived, notices, err
+	if err == nil && len(derived) > MaxConfig {
+		err = malformed(config, 0, errTooLarge.Error()+" with what an instance adds")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return derived, notices, nil
 }
 
 // check refuses what JSON cannot carry: encoding/json would write another path than the one that was asked for.
@@ -100,61 +114,6 @@ func (o object) cgroup(path string) (notices []string, err error) {
 	}
 	linux.m["cgroupsPath"] = path
 	return notices, nil
-}
-
-func (o object) rootPath(bundle string) error {
-	root, there, err := o.object("root")
-	if err != nil || !there {
-		return err // what is missing is told last
-	}
-	path, err := root.text("path")
-	if err == nil && path != "" {
-		root.m["path"] = absolute(bundle, path)
-	}
-	return err
-}
-
-func (o object) bindSources(bundle string) error {
-	mounts, err := o.objects("mounts")
-	if err != nil {
-		return err
-	}
-	for _, mount := range mounts {
-		bind, err := mount.isBind()
-		if err != nil {
-			return err
-		}
-		source, err := mount.text("source")
-		switch {
-		case err != nil:
-			return err
-		case bind && source == "":
-			return wrong(mount.field("source"), "is missing: a bind mount needs one")
-		case bind:
-			mount.m["source"] = absolute(bundle, source)
-		}
-	}
-	return nil
-}
-
-// isBind is what runtimes go by: the type, or the options.
-func (o object) isBind() (bool, error) {
-	name, err := o.text("type")
-	if err != nil {
-		return false, err
-	}
-	options, err := o.texts("options")
-	if err != nil {
-		return false, err
-	}
-	return name == "bind" || slices.Contains(options, "bind") || slices.Contains(options, "rbind"), nil
-}
-
-func absolute(bundle, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(bundle, path)
 }
 
 func (o object) override(p Params) error {

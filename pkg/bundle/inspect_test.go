@@ -11,7 +11,7 @@ import (
 
 func TestInspect(t *testing.T) {
 	for name, want := range map[string]Facts{
-		"default":    {PIDNamespace: Private, Root: "rootfs", Cwd: "/", Args: []string{"sh"}, Terminal: true},
+		"runc-spec":  {PIDNamespace: Private, Root: "rootfs", Cwd: "/", Args: []string{"sh"}, Terminal: true},
 		"host-pid":   {PIDNamespace: Shared, Root: "/srv/rootfs", Cwd: "/srv", Args: []string{"/bin/a", "b <&> c"}},
 		"joined-pid": {PIDNamespace: Joined, PIDPath: "/proc/1/ns/pid", Root: "../shared/rootfs", Cwd: "/", Args: []string{"a"}},
 		"hooks":      {PIDNamespace: Private, Hooks: true, Root: "rootfs", Cwd: "/", Args: []string{"a"}},

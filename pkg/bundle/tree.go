@@ -60,11 +60,11 @@ func badUTF8(b []byte) int {
 	return -1
 }
 
+// format does not indent: a small hostile config.json, deeply nested, would become gigabytes.
 func (o object) format() ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
 	if err := e.Encode(o.m); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
@@ -81,12 +81,20 @@ func (o object) field(key string) string {
 // get is the value of a key, nil if it is absent or null. A key that differs by case only is refused: encoding/json, and
 // so runc, would take it for the same field.
 func (o object) get(key string) (any, error) {
-	for twin := range o.m {
-		if twin != key && strings.EqualFold(twin, key) {
-			return nil, wrong(o.field(twin), "write it %s: runtimes take it for the same field", key)
-		}
+	if twin, found := o.twin(key); found {
+		return nil, wrong(o.field(twin), "write it %s: runtimes take it for the same field", key)
 	}
 	return o.m[key], nil
+}
+
+// twin is a key that differs from this one by case only.
+func (o object) twin(key string) (twin string, found bool) {
+	for other := range o.m {
+		if other != key && strings.EqualFold(other, key) {
+			return other, true
+		}
+	}
+	return "", false
 }
 
 // as is get for a value of one type; the zero value if it is absent or null.
