@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -22,12 +21,8 @@ var updatable = []string{
 // linux.resources to another, config being the config.json that both override. ok is false where an update cannot do it:
 // a field differs that none sets, a bound is to go, or the zero is wanted that stands for "leave it alone" there.
 func UpdateResources(config, from, to json.RawMessage) (request json.RawMessage, ok bool) {
-	base, err := resourcesOf(config)
-	if err != nil {
-		return nil, false
-	}
-	before, err1 := overridden(base, from)
-	after, err2 := overridden(base, to)
+	before, err1 := effective(config, from)
+	after, err2 := effective(config, to)
 	if err1 != nil || err2 != nil {
 		return nil, false
 	}
@@ -56,7 +51,7 @@ func UpdateResources(config, from, to json.RawMessage) (request json.RawMessage,
 		}
 		inner[field] = is[path]
 	}
-	request, err = json.Marshal(changed)
+	request, err := json.Marshal(changed)
 	return request, err == nil
 }
 
@@ -73,10 +68,13 @@ func leaves(section string, tree map[string]any) map[string]any {
 	return all
 }
 
-// resourcesOf is linux.resources of a config.json.
-func resourcesOf(config json.RawMessage) (map[string]any, error) {
+// effective is linux.resources of a config.json with overrides laid over it.
+func effective(config, overrides json.RawMessage) (map[string]any, error) {
 	tree, err := parse(config)
 	if err != nil {
+		return nil, err
+	}
+	if err := tree.resources(overrides); err != nil {
 		return nil, err
 	}
 	linux, _, err := tree.object("linux")
@@ -85,38 +83,4 @@ func resourcesOf(config json.RawMessage) (map[string]any, error) {
 	}
 	resources, _, err := linux.object("resources")
 	return resources.m, err
-}
-
-func overridden(base map[string]any, overrides json.RawMessage) (map[string]any, error) {
-	if overrides == nil {
-		return base, nil
-	}
-	d := json.NewDecoder(bytes.NewReader(overrides))
-	d.UseNumber()
-	var tree map[string]any
-	if err := d.Decode(&tree); err != nil {
-		return nil, err
-	}
-	return merged(base, tree), nil
-}
-
-// merged is base with overrides laid over it: objects are merged, all else is replaced, null removes.
-func merged(base, overrides map[string]any) map[string]any {
-	m := maps.Clone(base)
-	if m == nil {
-		m = map[string]any{}
-	}
-	for key, v := range overrides {
-		inner, object := v.(map[string]any)
-		switch {
-		case v == nil:
-			delete(m, key)
-		case object:
-			was, _ := m[key].(map[string]any)
-			m[key] = merged(was, inner)
-		default:
-			m[key] = v
-		}
-	}
-	return m
 }

@@ -10,7 +10,7 @@ import (
 // derive makes the config.json of an instance from its bundle's and from what is wanted.
 func derive(c desired.Container, config []byte, p bundle.Params) (derived []byte, facts bundle.Facts, notices []string, err error) {
 	o := c.Spec.Process
-	p.Name = c.Name
+	p.Name, p.Resources = c.Name, c.Spec.Resources
 	p.Process = bundle.Process{Args: o.Args, Env: o.Env, Cwd: o.Cwd, Terminal: o.Terminal}
 	if derived, notices, err = bundle.Derive(config, p); err != nil {
 		return nil, facts, nil, err
