@@ -19,7 +19,7 @@ demo: setup build  ## Show the promises step by step, self-checking
 	@hack/demo
 
 .PHONY: test
-test: setup build $(bin)/chaos $(bin)/runc-newest  ## Run every test, those on real runtimes required, then the demo and 200 seeded kills
+test: setup build $(bin)/chaos $(bin)/runc-newest  ## Run every test, real runtimes required, then the demo and 200 seeded kills
 	@hack/test $(TEST_ARGS)
 
 .PHONY: test-unit

@@ -1,7 +1,6 @@
 package runc
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -160,7 +159,7 @@ func createByCommand(w *world, c *Container) error {
 		return err
 	}
 	defer os.Remove(cmd.Log)
-	foreign := exec.CommandContext(context.Background(), cmd.Args[0], cmd.Args[1:]...)
+	foreign := exec.Command(cmd.Args[0], cmd.Args[1:]...)
 	foreign.Env, foreign.Dir = cmd.Env, cmd.Dir
 	foreign.Run()
 	return cmd.Err(foreign.ProcessState.Sys().(syscall.WaitStatus))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"syscall"
 	"testing"
 
 	"reconciler.dev/reconciler/internal/runctest"
@@ -57,13 +56,10 @@ func runWeb(t *testing.T, parent string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.Kill(ctx, syscall.SIGKILL); err != nil {
+		if err := c.Delete(ctx, runc.DeleteOptions{Force: true}); err != nil {
 			t.Error(err)
 		}
 		if _, err := c.Wait(ctx); err != nil {
-			t.Error(err)
-		}
-		if err := c.Delete(ctx, runc.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
 	})
