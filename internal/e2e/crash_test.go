@@ -268,7 +268,8 @@ echo start >>/out/web; wait`
 }
 
 // TestStrangersAreNoAbsence: with the store lost, and the list of instances failing, nothing may be started beside what
-// lives; once it can be listed the stranger goes before the next one comes, under a number never used.
+// lives; once it can be listed it is taken back, and the next one comes under a number never used. One that carries
+// nothing by which it could be told goes first.
 func TestStrangersAreNoAbsence(t *testing.T) {
 	w := newWorld(t)
 	w.start()
@@ -290,12 +291,23 @@ func TestStrangersAreNoAbsence(t *testing.T) {
 		t.Errorf("%d starts, the first one alive: %v", n, alive(pid))
 	}
 	w.must(os.Rename(w.runtime+".good", w.runtime))
+	w.until("it is taken back", func() bool { return w.running("web", 0) == pid })
+	signalPID(t, pid, syscall.SIGKILL)
+	pid = w.running("web", pid)
+	if c := w.get("web"); c.Status.Attempt != 3 {
+		t.Errorf("attempt %d", c.Status.Attempt)
+	}
+
+	w.kill()
+	w.must(os.Remove(filepath.Join(w.root, "state/reconciler.db")))
+	w.must(os.Remove(filepath.Join(w.root, "run/bundles/web.3/config.json")))
+	w.start()
 	w.running("web", pid)
 	if alive(pid) {
 		t.Error("two live instances")
 	}
-	if c := w.get("web"); c.Status.Attempt < 3 {
-		t.Errorf("attempt %d was used before", c.Status.Attempt)
+	if c := w.get("web"); c.Status.Attempt != 4 {
+		t.Errorf("attempt %d", c.Status.Attempt)
 	}
 }
 
@@ -344,7 +356,11 @@ func TestDamagedRuntimeState(t *testing.T) {
 	w.start()
 	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
 	pid := w.running("web", 0)
-	w.must(os.Truncate(filepath.Join(w.root, "run/runc/web.1/state.json"), 10))
+	for _, file := range []string{"state.json", "status"} { // runc's, crun's
+		if err := os.Truncate(filepath.Join(w.root, "run/runc/web.1", file), 10); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
 	signalPID(t, pid, syscall.SIGKILL)
 	w.running("web", pid)
 	w.settled()
@@ -364,13 +380,15 @@ func TestAWipedStateDirectoryMakesNoSecondPair(t *testing.T) {
 	w.kill()
 	w.must(os.RemoveAll(filepath.Join(w.root, "state")))
 	w.start()
-	w.running("web", pid)
+	if got := w.running("web", 0); got != pid {
+		t.Errorf("pid %d became %d", pid, got)
+	}
 	w.settled()
 	if g, r := w.pair(); g != guard || r != reaper {
 		t.Errorf("guard %d and reaper %d, were %d and %d", g, r, guard, reaper)
 	}
-	if alive(pid) {
-		t.Error("two live instances")
+	if !alive(pid) || len(w.lines("web")) != 1 {
+		t.Errorf("it lives: %v, starts: %d", alive(pid), len(w.lines("web")))
 	}
 }
 

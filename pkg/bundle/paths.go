@@ -43,7 +43,8 @@ func (o object) bindSources(bundle string) error {
 	return nil
 }
 
-// isBind is what runtimes go by: the options, and for crun the type alone.
+// isBind goes by the options, as runtimes do, or by the type: one without the option is refused by runc 1.1 and crun 1.8,
+// but what the bundle means is clear.
 func (o object) isBind() (bool, error) {
 	name, err := o.text("type")
 	if err != nil {
@@ -57,7 +58,7 @@ func (o object) isBind() (bool, error) {
 }
 
 // hostHooks are the kinds whose path is one of the host, according to the runtime spec's config.md: startContainer's is
-// one in the container. It must be absolute, but runc 1.1 runs a relative one of most kinds, from the bundle.
+// one in the container. It must be absolute, but runc 1.1 runs a relative one from the bundle where its directory is that.
 var hostHooks = []string{"prestart", "createRuntime", "createContainer", "poststart", "poststop"}
 
 func (o object) hookPaths(bundle string) error {

@@ -116,7 +116,8 @@ func createDerived(t *testing.T, bundle string, config []byte, adapt func(*Param
 	if err := json.Unmarshal(out, &state); err != nil {
 		t.Fatal(err)
 	}
-	if state.Status != "created" || state.Rootfs != filepath.Join(bundle, "rootfs") || state.Annotations[AnnotationInstance] != "web.3" {
+	rootfs := filepath.Join(bundle, "rootfs")
+	if state.Status != "created" || state.Rootfs != rootfs || state.Annotations[AnnotationInstance] != "web.3" {
 		t.Errorf("state %+v", state)
 	}
 	return limits{

@@ -44,8 +44,10 @@ func TestHierarchies(t *testing.T) {
 	}{
 		"v2": {onlyV2, []hierarchy{{mount: "/at/sys/fs/cgroup"}}},
 		"v1": {onlyV1, []hierarchy{
-			{"/at/sys/fs/cgroup/cpu,cpuacct", []string{"rw", "cpu", "cpuacct"}}, {"/at/sys/fs/cgroup/freezer", []string{"rw", "freezer"}},
-			{"/at/sys/fs/cgroup/memory", []string{"rw", "memory"}}, {"/at/sys/fs/cgroup/systemd", []string{"rw", "xattr", "name=systemd"}},
+			{"/at/sys/fs/cgroup/cpu,cpuacct", []string{"rw", "cpu", "cpuacct"}},
+			{"/at/sys/fs/cgroup/freezer", []string{"rw", "freezer"}},
+			{"/at/sys/fs/cgroup/memory", []string{"rw", "memory"}},
+			{"/at/sys/fs/cgroup/systemd", []string{"rw", "xattr", "name=systemd"}},
 		}},
 		"odd":  {odd, []hierarchy{{"/at/mnt/with space", []string{"rw", "cpu"}}, {mount: "/at/sys/fs/cgroup/unified"}}},
 		"none": {"24 1 0:22 / /proc rw - proc proc rw\n", nil},
@@ -131,8 +133,8 @@ func TestKillOnV2(t *testing.T) {
 	p, root := machine(t, onlyV2, map[string]string{
 		dir + "/cgroup.procs":                                    strconv.Itoa(stranger.Process.Pid) + "\n",
 		dir + "/init/cgroup.procs":                               "0\n" + strconv.Itoa(member.Process.Pid) + "\n",
-		dir + "/cgroup.kill":                                     "",
-		"sys/fs/cgroup/p/web.2/any":                              "",
+		dir + "/cgroup.kill":                                     "0",
+		"sys/fs/cgroup/p/web.2/any":                              "-",
 		"proc/" + strconv.Itoa(member.Process.Pid) + "/cgroup":   "0::/p/web.1/init\n",
 		"proc/" + strconv.Itoa(stranger.Process.Pid) + "/cgroup": "0::/p/web.10\n",
 	})

@@ -8,29 +8,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFrozenInFixtures has each machine's files, as the kernel writes them.
+// TestFrozenInFixtures has each kind of machine's files, as the kernel writes them; an empty text is no file.
 func TestFrozenInFixtures(t *testing.T) {
-	const frozen, thawed = "populated 1\nfrozen 1\n", "populated 1\nfrozen 0\n"
+	const v1, v2, frozen, thawed = "f/p/web.1/freezer.state", "u/p/web.1/cgroup.events", "populated 1\nfrozen 1\n", "populated 1\nfrozen 0\n"
 	for name, c := range map[string]struct {
-		files  map[string]string
-		frozen bool
-		file   string
+		state, freeze, events string
+		frozen                bool
+		file                  string
 	}{
-		"v1 frozen":             {map[string]string{"f/p/web.1/freezer.state": "FROZEN\n", "m/p/web.1/tasks": ""}, true, "f/p/web.1/freezer.state"},
-		"v1 freezing":           {map[string]string{"f/p/web.1/freezer.state": "FREEZING\n"}, true, "f/p/web.1/freezer.state"},
-		"v1 thawed":             {map[string]string{"f/p/web.1/freezer.state": "THAWED\n"}, false, "f/p/web.1/freezer.state"},
-		"v1 without a freezer":  {map[string]string{"m/p/web.1/tasks": ""}, false, ""},
-		"v2 frozen":             {map[string]string{"u/p/web.1/cgroup.freeze": "1\n", "u/p/web.1/cgroup.events": frozen}, true, "u/p/web.1/cgroup.events"},
-		"v2 freezing":           {map[string]string{"u/p/web.1/cgroup.freeze": "1\n", "u/p/web.1/cgroup.events": thawed}, false, "u/p/web.1/cgroup.events"},
-		"v2 thawed":             {map[string]string{"u/p/web.1/cgroup.freeze": "0\n", "u/p/web.1/cgroup.events": thawed}, false, "u/p/web.1/cgroup.events"},
-		"v2 before Linux 5.2":   {map[string]string{"u/p/web.1/cgroup.events": "populated 1\n"}, false, ""},
-		"hybrid, frozen by v1":  {map[string]string{"f/p/web.1/freezer.state": "FROZEN\n", "u/p/web.1/cgroup.freeze": "0\n", "u/p/web.1/cgroup.events": thawed}, true, "f/p/web.1/freezer.state"},
-		"hybrid, frozen by v2":  {map[string]string{"f/p/web.1/freezer.state": "THAWED\n", "u/p/web.1/cgroup.freeze": "1\n", "u/p/web.1/cgroup.events": frozen}, true, "f/p/web.1/freezer.state"},
-		"another one is frozen": {map[string]string{"u/p/web.2/cgroup.freeze": "1\n", "u/p/web.2/cgroup.events": frozen}, false, ""},
+		"v1 frozen":            {state: "FROZEN\n", frozen: true, file: v1},
+		"v1 freezing":          {state: "FREEZING\n", frozen: true, file: v1},
+		"v1 thawed":            {state: "THAWED\n", file: v1},
+		"v2 frozen":            {freeze: "1\n", events: frozen, frozen: true, file: v2},
+		"v2 freezing":          {freeze: "1\n", events: thawed, file: v2},
+		"v2 thawed":            {freeze: "0\n", events: thawed, file: v2},
+		"v2 before Linux 5.2":  {events: "populated 1\n"},
+		"hybrid, frozen by v1": {state: "FROZEN\n", freeze: "0\n", events: thawed, frozen: true, file: v1},
+		"hybrid, frozen by v2": {state: "THAWED\n", freeze: "1\n", events: frozen, frozen: true, file: v1},
+		"no freezer":           {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			plant(t, root, c.files)
+			plant(t, root, map[string]string{ // the last two are another instance's
+				v1: c.state, "u/p/web.1/cgroup.freeze": c.freeze, v2: c.events, "m/p/web.1/tasks": "\n",
+				"u/p/web.10/cgroup.freeze": "1\n", "u/p/web.10/cgroup.events": frozen,
+			})
 			p := At("/p", filepath.Join(root, "f"), filepath.Join(root, "m"), filepath.Join(root, "u"))
 			if got, err := p.Frozen("web.1"); err != nil || got != c.frozen {
 				t.Errorf("frozen: %v, %v; want %v", got, err, c.frozen)
@@ -46,9 +48,13 @@ func TestFrozenInFixtures(t *testing.T) {
 	}
 }
 
+// plant makes the files that have a text.
 func plant(t *testing.T, root string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
+		if text == "" {
+			continue
+		}
 		file := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)
