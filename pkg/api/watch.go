@@ -87,12 +87,12 @@ func (h *Hub) after(seen uint64) (marks []mark, now uint64, moved <-chan struct{
 	return marks, h.version, h.moved
 }
 
-// line is a change as it is sent; nil for one that was overtaken by a later one, which is told in its turn. It is looked up
-// only now so that who reads slowly keeps no old rendering.
+// line is a change as it is sent; nil for one that is forgotten. The object is as it is now, so that who reads slowly keeps
+// no old rendering: of a change that was overtaken the later one is told, and told again in its turn.
 func (h *Hub) line(m mark, seen uint64, full bool) []byte {
 	h.mu.Lock()
 	o := h.objects[m.name]
-	if o == nil || o.version != m.version {
+	if o == nil {
 		h.mu.Unlock()
 		return nil
 	}

@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -216,5 +218,30 @@ func TestWatchEvents(t *testing.T) {
 	expect("C")
 	if _, err, _ := watching(t, c.WatchEvents(t.Context(), 4)).next(); !errors.Is(err, ErrInvalid) {
 		t.Errorf("behind an event that is not: %v", err)
+	}
+}
+
+// Synced is a promise: whatever was there has been told, were it changed in the middle of the telling.
+func TestSyncedComesAfterWhatWasOvertaken(t *testing.T) {
+	w := newWorld(t)
+	w.want("a", nil)
+	w.want("b", nil)
+	var got []string
+	for l, err := range w.Hub.Containers(t.Context(), "", true) {
+		var c Change[Container]
+		if err != nil || json.Unmarshal(l, &c) != nil {
+			t.Fatalf("%s, %v", l, err)
+		}
+		got = append(got, string(c.Type))
+		if c.Type == Synced {
+			break
+		}
+		if got = append(got, c.Object.Metadata.Name); len(got) == 2 {
+			w.want("b", func(s *desired.Spec) { s.State = desired.Stopped })
+			w.Hub.refresh(true)
+		}
+	}
+	if want := []string{"added", "a", "added", "b", "synced"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
