@@ -17,27 +17,35 @@ const (
 )
 
 func newDescribeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "describe NAME...",
-		Short: "Show all about a container: why did it die, and what comes next",
-		Args:  usage(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			reading, closer, err := readingOf(cmd)
-			if err != nil {
-				return err
-			}
-			defer closer.Close()
-			found, err := containers(cmd, reading, names)
-			errs := []error{err}
-			for i, c := range found {
-				if i > 0 {
-					fmt.Fprintln(cmd.OutOrStdout())
-				}
-				errs = append(errs, describe(cmd, reading, &c))
-			}
-			return errors.Join(errs...)
-		},
+	cmd := &cobra.Command{
+		Use:     "describe NAME... | -l SELECTOR",
+		Short:   "Show all about a container: why did it die, and what comes next",
+		Example: "  reconciler describe web",
 	}
+	chosen := addSelection(cmd, false)
+	cmd.RunE = func(cmd *cobra.Command, names []string) error {
+		if err := chosen.check(cmd, names, true); err != nil {
+			return err
+		}
+		reading, closer, err := readingOf(cmd)
+		if err != nil {
+			return err
+		}
+		defer closer.Close()
+		found, err := chosen.find(cmd, reading, names)
+		if len(found) == 0 && err == nil {
+			chosen.none(cmd)
+		}
+		errs := []error{err, warnOfHold(cmd, reading, "")}
+		for i, c := range found {
+			if i > 0 {
+				fmt.Fprintln(cmd.OutOrStdout())
+			}
+			errs = append(errs, describe(cmd, reading, &c))
+		}
+		return errors.Join(errs...)
+	}
+	return cmd
 }
 
 func describe(cmd *cobra.Command, reading api.Reading, c *api.Container) error {
@@ -59,7 +67,7 @@ func describe(cmd *cobra.Command, reading api.Reading, c *api.Container) error {
 	default:
 		return err
 	}
-	events, err := events(cmd.Context(), reading, []string{name})
+	events, _, err := events(cmd.Context(), reading, 0, []string{name})
 	if err != nil && events == nil {
 		return err
 	}

@@ -17,8 +17,9 @@ func newExitsCommand() *cobra.Command {
 		Long: `Show how each instance of a container ended, oldest first. Names that were removed are known for 7 days.
 
 EXIT is the exit code, or the signal that ended the instance; SOURCE says how that is known.`,
-		Example: "  reconciler exits web\n  reconciler exits web -o json | jq '.items[-1].exitCode'",
-		Args:    usage(cobra.ExactArgs(1)),
+		Example:           "  reconciler exits web\n  reconciler exits web -o json | jq '.items[-1].exitCode'",
+		Args:              usage(cobra.ExactArgs(1)),
+		ValidArgsFunction: oneName,
 	}
 	output := addFormat(cmd, "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

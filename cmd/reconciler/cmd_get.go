@@ -17,73 +17,74 @@ import (
 )
 
 func newGetCommand() *cobra.Command {
+	g := &getting{}
 	cmd := &cobra.Command{
-		Use:     "get [NAME...]",
-		Short:   "Show containers: what is wanted, and what is",
-		Example: "  reconciler get\n  reconciler get web -o yaml\n  reconciler get web -o json | jq .status.lastExit",
+		Use:   "get [NAME... | -l SELECTOR]",
+		Short: "Show containers: what is wanted, and what is",
+		Long: `Show containers: what is wanted, and what is.
+
+With -w it goes on with a row for each change until it is interrupted, over restarts of the daemon, too; with -o json
+that is one line a change, {"type": "added|modified|deleted", "object": {...}}. With the daemon down it shows what the
+store says, and goes on when a daemon answers.`,
+		Example: `  reconciler get
+  reconciler get web -o yaml
+  reconciler get -l tier=front -w
+  reconciler get web -o json | jq .status.lastExit`,
+		RunE: func(cmd *cobra.Command, names []string) error { return g.run(cmd, names) },
 	}
-	output := addFormat(cmd, "wide", "json", "yaml", "name")
-	cmd.RunE = func(cmd *cobra.Command, names []string) error {
-		reading, closer, err := readingOf(cmd)
-		if err != nil {
-			return err
-		}
-		defer closer.Close()
-		list, err := containers(cmd, reading, names)
-		if len(list) > 0 || len(names) == 0 && err == nil {
-			err = errors.Join(err, printContainers(cmd.OutOrStdout(), output, list, len(names) == 1))
-		}
-		if len(names) == 0 {
-			if len(list) == 0 && err == nil {
-				complain(cmd.ErrOrStderr(), errors.New("there are no containers"))
-			}
-			warnOfSources(cmd, reading)
-		}
-		return err
-	}
+	g.output = addFormat(cmd, "wide", "json", "yaml", "name")
+	g.chosen = addSelection(cmd, false)
+	cmd.Flags().BoolVarP(&g.follow, "watch", "w", false, "go on with each change")
+	cmd.Flags().BoolVar(&g.noHeaders, "no-headers", false, "leave out the line of headers")
 	return cmd
 }
 
-// containers are those named, or all. What could not be had is in the error; the others are returned beside it.
-func containers(cmd *cobra.Command, reading api.Reading, names []string) ([]api.Container, error) {
+// getting is the verb get.
+type getting struct {
+	output    *format
+	chosen    *selection
+	follow    bool
+	noHeaders bool
+}
+
+func (g *getting) run(cmd *cobra.Command, names []string) error {
+	if err := g.chosen.check(cmd, names, false); err != nil {
+		return err
+	}
+	reading, closer, err := readingOf(cmd)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	list, err := g.chosen.find(cmd, reading, names)
+	if err := warnOfHold(cmd, reading, ""); err != nil {
+		complain(cmd.ErrOrStderr(), err)
+	}
 	if len(names) == 0 {
-		list, err := reading.Containers(cmd.Context())
-		if err != nil {
-			return nil, err
+		if len(list) == 0 && err == nil {
+			g.chosen.none(cmd)
 		}
-		return list.Items, told(list.Problems)
+		warnOfSources(cmd, reading)
 	}
-	var found []api.Container
-	var errs []error
-	for _, name := range names {
-		c, err := reading.Container(cmd.Context(), name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		found = append(found, *c)
+	switch {
+	case g.follow && err == nil:
+		closer.Close() // a store's copy is not needed for as long as this takes
+		return g.watch(cmd, list, names)
+	case len(list) > 0 || len(names) == 0 && err == nil:
+		err = errors.Join(err, g.print(cmd.OutOrStdout(), list, len(names) == 1))
 	}
-	return found, errors.Join(errs...)
+	return err
 }
 
-// told are problems that came with a list, as an error of one line each.
-func told(problems []string) error {
-	var errs []error
-	for _, p := range problems {
-		errs = append(errs, errors.New(p))
-	}
-	return errors.Join(errs...)
-}
-
-func printContainers(w io.Writer, output *format, list []api.Container, single bool) error {
+func (g *getting) print(w io.Writer, list []api.Container, single bool) error {
 	var whole any = items(list)
 	if single {
 		whole = list[0]
 	}
-	if printed, err := output.object(w, whole); printed {
+	if printed, err := g.output.object(w, whole); printed {
 		return err
 	}
-	if output.value == "name" {
+	if g.output.value == "name" {
 		for _, c := range list {
 			if _, err := fmt.Fprintln(w, clean(c.Metadata.Name)); err != nil {
 				return err
@@ -94,16 +95,30 @@ func printContainers(w io.Writer, output *format, list []api.Container, single b
 	if len(list) == 0 {
 		return nil
 	}
-	header := []string{"NAME", "PHASE", "WANTED", "RESTARTS", "UPTIME", "PID", "LAST-EXIT"}
-	wide := output.value == "wide"
-	if wide {
-		header = append(header, "INSTANCE", "SOURCE", "BUNDLE")
+	rows := g.rows(list, time.Now())
+	c := newColumns(w, rows...)
+	for _, row := range rows {
+		if err := c.print(row); err != nil {
+			return err
+		}
 	}
-	t, now := newTable(w, "", header...), time.Now()
+	return nil
+}
+
+// rows are the table's, the header among them.
+func (g *getting) rows(list []api.Container, now time.Time) (rows [][]string) {
+	wide := g.output.value == "wide"
+	if !g.noHeaders {
+		header := []string{"NAME", "PHASE", "WANTED", "RESTARTS", "UPTIME", "PID", "LAST-EXIT"}
+		if wide {
+			header = append(header, "INSTANCE", "SOURCE", "BUNDLE")
+		}
+		rows = append(rows, header)
+	}
 	for _, c := range list {
-		t.row(containerRow(&c, wide, now)...)
+		rows = append(rows, containerRow(&c, wide, now))
 	}
-	return t.flush()
+	return rows
 }
 
 func containerRow(c *api.Container, wide bool, now time.Time) []string {

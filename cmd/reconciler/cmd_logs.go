@@ -15,8 +15,9 @@ func newLogsCommand() *cobra.Command {
 		Long: `Show what a container wrote to stdout and stderr, as it wrote it: by default that of the current or last instance.
 
 With --previous it is the last instance that ended before the current or awaited one.`,
-		Example: "  reconciler logs web --tail 20\n  reconciler logs web --previous",
-		Args:    usage(cobra.ExactArgs(1)),
+		Example:           "  reconciler logs web --tail 20\n  reconciler logs web --previous",
+		Args:              usage(cobra.ExactArgs(1)),
+		ValidArgsFunction: oneName,
 	}
 	var o api.LogOptions
 	cmd.Flags().IntVar(&o.Attempt, "attempt", 0, "of this `number`: see exits")

@@ -42,6 +42,7 @@ type daemon struct {
 	pair     *subreaper.Client
 	observer *observed.Observer
 	loop     *reconcile.Loop
+	hub      *api.Hub
 	server   *api.Server
 
 	orphans *reconcile.Orphans
@@ -127,13 +128,19 @@ func (d *daemon) open() (err error) {
 		d.orphans.Prune = node.Prune
 	}
 	d.sources = &reconcile.Sources{Store: d.db, Load: bundle.Load, Wake: d.loop.Wake, Log: d.log}
+	reader := api.Reader{
+		DB: d.db, LogDir: d.paths.Logs,
+		Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
+	}
+	d.hub = api.NewHub(&reader)
 	d.server = api.NewServer(&api.Node{
-		Reader: api.Reader{
-			DB: d.db, LogDir: d.paths.Logs,
-			Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
-		},
+		Reader:  reader,
+		Hub:     d.hub,
+		Wishes:  d.sources,
 		Wake:    d.wake,
+		WakeAll: d.loop.WakeAll,
 		Steps:   d.loop.Steps,
+		Signal:  node.Signal,
 		End:     d.goDown,
 		Confirm: func() { d.accept.Store(true); d.rescan() },
 		Build:   api.Build(),
@@ -176,6 +183,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"source":    d.followSource,
 		"orphans":   d.tendOrphans,
 		"sweep":     d.sweep,
+		"hub":       d.hub.Run,
 		"api": func(ctx context.Context) error {
 			stop := context.AfterFunc(ctx, func() {
 				patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -21,17 +21,17 @@ import (
 
 // Exit statuses. They are told in the help: scripts depend on them.
 const (
-	exitOK          = 0
-	exitFailure     = 1
-	exitUsage       = 2
-	exitInterrupted = 128 + int(syscall.SIGINT)
-	exitBrokenPipe  = 128 + int(syscall.SIGPIPE)
+	exitOK         = 0
+	exitFailure    = 1
+	exitUsage      = 2
+	exitBrokenPipe = 128 + int(syscall.SIGPIPE)
+	exitTimedOut   = 124 // that of timeout(1)
 )
 
 func main() {
 	// A pipe closed by its reader is then an error like any other, and not the end in the middle of something.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(context.Background())
 	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
@@ -44,21 +44,25 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	interrupted, isInterrupted := errors.AsType[interruption](context.Cause(ctx))
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, syscall.EPIPE):
 		return exitBrokenPipe // nobody is left to tell
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		return exitInterrupted
+	case errors.Is(err, context.Canceled) && isInterrupted:
+		return 128 + int(interrupted.signal)
 	case errors.Is(err, errTold):
 		return exitFailure
 	}
 	complain(stderr, err)
 	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintln(stderr, "See `reconciler --help`.")
+		fmt.Fprintf(stderr, "See `%s --help`.\n", cmd.CommandPath())
 		return exitUsage
+	}
+	if _, ok := errors.AsType[timedOut](err); ok {
+		return exitTimedOut
 	}
 	return exitFailure
 }
@@ -72,8 +76,9 @@ func newRootCommand() *cobra.Command {
 ` + "`reconciler run`" + ` is the controller. The other verbs ask it over its socket; those that
 only read answer from its store when it is down, and say so.
 
-Exit status: 0 done; 1 failed, refused, invalid or not found; 2 wrong usage; 130 interrupted;
-141 the reader of the output has gone away.`,
+Exit status: 0 done; 1 failed, refused, invalid or not found; 2 wrong usage; 124 not within the
+time given; 130 interrupted by SIGINT; 141 the reader of the output has gone away; 143 ended by
+SIGTERM.`,
 		Args:          noVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
@@ -91,11 +96,19 @@ Exit status: 0 done; 1 failed, refused, invalid or not found; 2 wrong usage; 130
 		newPlanCommand(),
 		newSourcesCommand(),
 		newValidateCommand(),
-		newStopCommand(),
+		newApplyCommand(),
+		newDeleteCommand(),
 		newStartCommand(),
+		newStopCommand(),
 		newRestartCommand(),
+		newPauseCommand(),
+		newResumeCommand(),
+		newKillCommand(),
+		newWaitCommand(),
 		newDownCommand(),
+		newUpCommand(),
 		newVersionCommand(),
+		newCompletionCommand(),
 	)
 	return root
 }
@@ -129,6 +142,11 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// timedOut is what a verb was waiting for, for as long as it was told to.
+type timedOut struct{ error }
+
+func (e timedOut) Unwrap() error { return e.error }
 
 // errTold ends a verb whose errors were all told already.
 var errTold = errors.New("told already")

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 //	store DIR     makes DIR/state/reconciler.db, as a controller that was killed left it
 //	answers DIR   waits until a daemon answers on DIR/run/reconciler.sock
 //
-// and the program `fakedaemon DIR`, which answers there over that store.
+// and the program `fakedaemon DIR [NAME]`, which answers there over that store, and keeps the container NAME running.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

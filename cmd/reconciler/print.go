@@ -70,6 +70,18 @@ func printJSON(w io.Writer, v any) error {
 	return err
 }
 
+// printLine prints v as one line of JSON.
+func printLine(w io.Writer, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, escapeDeceptive(b.String()))
+	return err
+}
+
 // escapeDeceptive escapes what encoding/json leaves as it is and terminals may obey. In JSON it only occurs in strings.
 func escapeDeceptive(text string) string {
 	if !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && deceptive(r) }) {

@@ -50,11 +50,17 @@ func newTable(w io.Writer, indent string, header ...string) *table {
 
 func (t *table) row(cells ...string) {
 	for i, c := range cells {
-		if cells[i] = clean(c); cells[i] == "" {
-			cells[i] = none
-		}
+		cells[i] = presentable(c)
 	}
 	fmt.Fprintln(t.w, t.indent+strings.Join(cells, "\t")) // an error stays, and Flush returns it
+}
+
+// presentable is a cell as it is shown.
+func presentable(cell string) string {
+	if cell = clean(cell); cell == "" {
+		return none
+	}
+	return cell
 }
 
 func (t *table) flush() error { return t.w.Flush() }

@@ -4,13 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"time"
-
-	"github.com/go-logr/logr"
 
 	"reconciler.dev/reconciler/pkg/api"
 	"reconciler.dev/reconciler/pkg/desired"
@@ -102,42 +98,6 @@ func exits(name string, list ...exit) []store.Change {
 		changes = append(changes, store.Change{Record: &begun, Attempt: &a}, store.Change{Record: &over, Attempt: &a, Exit: over.LastExit})
 	}
 	return changes
-}
-
-// fakeDaemon is a program: `fakedaemon DIR` serves the store in DIR as the controller would, without its containers.
-func fakeDaemon() {
-	if err := serveStore(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func serveStore(dir string) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	db, err := openStore(dir)
-	if err != nil {
-		return err
-	}
-	run := filepath.Join(dir, "run")
-	if err := os.MkdirAll(run, 0o755); err != nil {
-		return err
-	}
-	l, err := api.Listen(filepath.Join(run, "reconciler.sock"))
-	if err != nil {
-		return err
-	}
-	s := api.NewServer(&api.Node{
-		Reader: api.Reader{DB: db, Observe: observed.Looker{Run: subreaper.RunDir(run)}.Look, LogDir: filepath.Join(dir, "logs")},
-		Wake:   func(string) {},
-		Steps: func(context.Context) (reconcile.Steps, error) {
-			return reconcile.Steps{Actions: []reconcile.Action{{Name: "web", Verb: reconcile.Launch, Reason: "Desired"}}}, nil
-		},
-		End:   func(context.Context) error { stop(); return nil },
-		Build: api.Version{Version: "v9.9.9", Go: "go1.26"},
-	}, logr.Discard())
-	context.AfterFunc(ctx, func() { _ = s.Shutdown(context.Background()) })
-	return errors.Join(s.Serve(l), db.Close())
 }
 
 // answers waits until somebody answers on the socket of dir.

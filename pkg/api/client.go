@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -25,7 +24,7 @@ const (
 
 // Client asks a daemon over its socket. It may be used from several goroutines at once.
 //
-// Besides what the daemon refuses (ErrNotFound, ErrForbidden, ErrInvalid), its errors are ErrNoDaemon when nobody
+// Besides what the daemon refuses (ErrNotFound, ErrForbidden, ErrInvalid, ErrConflict), its errors are ErrNoDaemon when nobody
 // listens on the socket, and ErrPermission when the socket may not be used.
 type Client struct {
 	socket string
@@ -85,11 +84,16 @@ func (c *Client) Logs(ctx context.Context, name string, o LogOptions) (*Log, err
 		"previous": {strconv.FormatBool(o.Previous)},
 		"tail":     {strconv.Itoa(o.Tail)},
 	}
-	r, err := c.do(ctx, http.MethodGet, containerPath(name)+"/logs?"+q.Encode())
+	r, err := c.do(ctx, http.MethodGet, containerPath(name)+"/logs?"+q.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
 	return &Log{r.Header.Get(instanceHeader), r.Body}, nil
+}
+
+// NodeState implements Reading.
+func (c *Client) NodeState(ctx context.Context) (NodeState, error) {
+	return ask[NodeState](ctx, c, http.MethodGet, "/v1/node")
 }
 
 // Plan returns what the daemon would do now; nothing when all is settled.
@@ -103,55 +107,17 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	return ask[Version](ctx, c, http.MethodGet, "/v1/version")
 }
 
-// Stop, Start and Restart return once the request is durable, not once it has come to be.
-func (c *Client) Stop(ctx context.Context, name string) error { return c.verb(ctx, name, "stop") }
-
-// Start: see Stop.
-func (c *Client) Start(ctx context.Context, name string) error { return c.verb(ctx, name, "start") }
-
-// ConfirmSources: see Backend.
-func (c *Client) ConfirmSources(ctx context.Context) error {
-	_, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/sources/confirm")
-	return err
-}
-
-// Restart: see Stop.
-func (c *Client) Restart(ctx context.Context, name string) error { return c.verb(ctx, name, "restart") }
-
-// Down has the daemon stop all containers, then the subreapers, then itself. It returns once the daemon's process is
-// gone; the error is ErrStillHeld if it ended in another way, and containers may run on. When ctx ends sooner Down
-// returns, and the daemon goes on.
-func (c *Client) Down(ctx context.Context) error {
-	daemon, err := c.process(ctx)
-	if err != nil {
-		return err
-	}
-	defer daemon.Close()
-	if _, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/down"); err != nil {
-		return err
-	}
-	if err := ended(ctx, daemon); err != nil {
-		return err
-	}
-	// The pair removes its socket when it ends because nothing is left to hold, and only then.
-	pair := filepath.Join(filepath.Dir(c.socket), "subreaper.sock")
-	if _, err := os.Lstat(pair); err == nil {
-		return fmt.Errorf("%w: %s is still there; its log says why", ErrStillHeld, pair)
-	}
-	return nil
-}
-
-func (c *Client) verb(ctx context.Context, name, verb string) error {
-	_, err := ask[struct{}](ctx, c, http.MethodPost, containerPath(name)+"/"+verb)
-	return err
-}
-
 func containerPath(name string) string { return "/v1/containers/" + url.PathEscape(name) }
 
 // ask reads one JSON answer.
 func ask[T any](ctx context.Context, c *Client, method, path string) (T, error) {
+	return askWith[T](ctx, c, method, path, nil)
+}
+
+// askWith is ask with a body, which is JSON or nil.
+func askWith[T any](ctx context.Context, c *Client, method, path string, body []byte) (T, error) {
 	var answer T
-	r, err := c.do(ctx, method, path)
+	r, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return answer, err
 	}
@@ -163,8 +129,8 @@ func ask[T any](ctx context.Context, c *Client, method, path string) (T, error) 
 }
 
 // do returns a successful answer, whose body the caller closes.
-func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://reconciler"+path, nil)
+func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://reconciler"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +156,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
 		// The chain ends here: a broken pipe of the daemon's is not one of ours.
-		return fmt.Errorf("the daemon at %s hung up: %v; try again", c.socket, cause(err))
+		return fmt.Errorf("%w at %s (%v): try again", ErrHungUp, c.socket, cause(err))
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w at %s (%w): start it with `reconciler run`", ErrNoDaemon, c.socket, cause(err))
 	case errors.Is(err, fs.ErrPermission):

@@ -11,6 +11,8 @@ var (
 	ErrNotFound  = errors.New("not found")
 	ErrForbidden = errors.New("forbidden")
 	ErrInvalid   = errors.New("invalid request")
+	ErrConflict  = errors.New("conflict") // with who owns the name, or with what the container does now
+	ErrTooMany   = errors.New("too many watchers")
 )
 
 // What can be wrong before there is an answer.
@@ -19,8 +21,9 @@ var (
 	ErrPermission = errors.New("permission denied")
 )
 
-// ErrStillHeld is what can be wrong after Down.
+// What can be wrong after that: a connection cut, which ends every watch of a daemon that ends; and of Exit.
 var (
+	ErrHungUp    = errors.New("the daemon hung up")
 	ErrStillHeld = errors.New("the daemon has ended, and containers may still be held")
 )
 
@@ -57,6 +60,8 @@ var kinds = []struct {
 	{"NotFound", http.StatusNotFound, ErrNotFound},
 	{"Forbidden", http.StatusForbidden, ErrForbidden},
 	{"Invalid", http.StatusBadRequest, ErrInvalid},
+	{"Conflict", http.StatusConflict, ErrConflict},
+	{"TooManyWatchers", http.StatusTooManyRequests, ErrTooMany},
 }
 
 // wire is err as it travels, with its HTTP status.

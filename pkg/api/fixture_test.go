@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -26,6 +28,7 @@ type world struct {
 	t     *testing.T
 	alive map[string]bool // by instance
 	woken []string
+	sent  []string // signals
 }
 
 func newWorld(t *testing.T) *world {
@@ -41,15 +44,42 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	w := &world{t: t, alive: map[string]bool{}}
+	reader := Reader{DB: db, Observe: w.observe, LogDir: filepath.Join(dir, "logs")}
 	w.Node = &Node{
-		Reader:  Reader{DB: db, Observe: w.observe, LogDir: filepath.Join(dir, "logs")},
+		Reader: reader,
+		Hub:    NewHub(&reader),
+		Wishes: &reconcile.Sources{Store: db, Load: load, Log: logr.Discard(),
+			Wake: func(names ...string) { w.woken = append(w.woken, names...) }},
 		Wake:    func(name string) { w.woken = append(w.woken, name) },
+		WakeAll: func() { w.woken = append(w.woken, "all") },
 		Steps:   func(context.Context) (reconcile.Steps, error) { return reconcile.Steps{}, nil },
+		Signal: func(instance string, p subreaper.Process, signal string) error {
+			w.sent = append(w.sent, fmt.Sprint(instance, " ", p.PID, " ", signal))
+			return nil
+		},
 		End:     func(context.Context) error { return nil },
 		Confirm: func() {},
 		Build:   Version{Version: "v1", Go: "go1"},
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error)
+	go func() { ran <- w.Hub.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
 	return w
+}
+
+// load knows one bundle that cannot be used.
+func load(bundle string) ([]byte, error) {
+	if bundle == "/bundles/broken" {
+		return nil, errors.New("config.json: broken")
+	}
+	return []byte(`{"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "process": {"args": ["true"], "cwd": "/"},
+		"linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]}}`), nil
 }
 
 func (w *world) observe(questions []observed.Question) observed.Snapshot {

@@ -2,13 +2,12 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
+	"iter"
+	"sync"
 
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/reconcile"
-	"reconciler.dev/reconciler/pkg/store"
+	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
 // Backend is what a Server needs to answer its callers. A verb returns when what it asks for is durable, not when it
@@ -16,111 +15,46 @@ import (
 type Backend interface {
 	Reading
 	Plan(ctx context.Context) ([]PlanLine, error)
-	// Stop, Start and Restart are asked for by the one named last, who is shown with the override.
+	// What changes anything is asked for by the one named last, who is shown with what became of it.
 	Stop(ctx context.Context, name, by string) error
 	Start(ctx context.Context, name, by string) error
 	Restart(ctx context.Context, name, by string) error
+	Pause(ctx context.Context, name, by string) error
+	Resume(ctx context.Context, name, by string) error
+	Kill(ctx context.Context, name, signal, by string) error
+	Apply(ctx context.Context, c desired.Container) (Applied, error)
+	Delete(ctx context.Context, name string) error
+	Down(ctx context.Context, reason, by string) (Down, error)
+	Up(ctx context.Context, by string) error
 	// ConfirmSources accepts a directory of manifests that is not the one it was, and what it holds or does not hold.
 	ConfirmSources(ctx context.Context, by string) error
-	// Down stops all containers, then the subreapers, then the daemon. It returns when that is accepted.
-	Down(ctx context.Context) error
+	// Exit stops all containers, then the subreapers, then the daemon. It returns when that is accepted.
+	Exit(ctx context.Context) error
 	Version() Version
+	// WatchContainers and WatchEvents yield lines: see Hub.
+	WatchContainers(ctx context.Context, token string, full bool) iter.Seq2[[]byte, error]
+	WatchEvents(ctx context.Context, after uint64) iter.Seq2[[]byte, error]
 }
 
 // Node is the daemon's Backend: a Reader over the live store, verbs that write to it, and what only the daemon can do.
 type Node struct {
 	Reader
-	Wake  func(name string)                              // look at a container again
-	Steps func(context.Context) (reconcile.Steps, error) // what would be done now
-	End   func(context.Context) error                    // see Backend.Down
+	Hub     *Hub
+	Wishes  *reconcile.Sources // the one writer of what is desired
+	Wake    func(name string)  // look at a container again
+	WakeAll func()
+	Steps   func(context.Context) (reconcile.Steps, error) // what would be done now
+	// Signal sends a signal to the init of an instance, verified by a pidfd.
+	Signal func(instance string, p subreaper.Process, signal string) error
+	End    func(context.Context) error // see Backend.Exit
 	// Confirm has the next scan of the manifests accept whatever directory it finds.
 	Confirm func()
 	Build   Version
+
+	holding sync.Mutex // one change of Down at a time
 }
 
 var _ Backend = (*Node)(nil)
-
-// Stop lays a Stopped override over a manifest that says otherwise.
-func (n *Node) Stop(ctx context.Context, name, by string) error {
-	return n.verb(ctx, name, "StopRequested", by, func(d *store.Desired) (change, error) {
-		return func(v *store.Verbs) { override(d, v, desired.Stopped, by) }, nil
-	})
-}
-
-// Start lays a Running override over a manifest that says otherwise. To a container that would not run all the same,
-// since it is Completed or Failed, it does what Restart does.
-func (n *Node) Start(ctx context.Context, name, by string) error {
-	return n.verb(ctx, name, "StartRequested", by, func(d *store.Desired) (change, error) {
-		started := *d
-		override(d, &started.Verbs, desired.Running, by)
-		c, err := n.object(&started)
-		if err != nil {
-			return nil, err
-		}
-		over := c.Status.Phase == reconcile.Completed || c.Status.Phase == reconcile.Failed
-		return func(v *store.Verbs) {
-			override(d, v, desired.Running, by)
-			if over {
-				v.Restarts++
-			}
-		}, nil
-	})
-}
-
-// Restart replaces the instance, and lifts a Stopped override.
-func (n *Node) Restart(ctx context.Context, name, by string) error {
-	return n.verb(ctx, name, "RestartRequested", by, func(*store.Desired) (change, error) {
-		return func(v *store.Verbs) {
-			v.Restarts++
-			if v.Override != nil && v.Override.State == desired.Stopped {
-				v.Override = nil
-			}
-		}, nil
-	})
-}
-
-// override makes state what is wanted: by an override only where the manifest does not say so itself. One that is there
-// already keeps its author and time.
-func override(d *store.Desired, v *store.Verbs, state desired.State, by string) {
-	switch {
-	case d.Container.Spec.State == state:
-		v.Override = nil
-	case v.Override == nil || v.Override.State != state:
-		v.Override = &store.Override{State: state, By: by, At: time.Now().UTC()}
-	}
-}
-
-// change is made inside the store's writer, where it must not wait.
-type change func(*store.Verbs)
-
-// verb carries out a change, made from what is wanted. The event comes first: a request that then fails was still made,
-// while a change without its event would have no author.
-func (n *Node) verb(ctx context.Context, name, reason, by string, prepare func(*store.Desired) (change, error)) error {
-	d, err := n.desired(name)
-	if err != nil {
-		return err
-	}
-	change, err := prepare(d)
-	if err != nil {
-		return fmt.Errorf("container %q: %w", name, err)
-	}
-	asked := store.Event{Time: time.Now().UTC(), Type: store.Normal, Reason: reason, Object: name, Message: "asked for by " + by}
-	if err := n.DB.Commit(ctx, store.Change{Events: []store.Event{asked}}); err != nil {
-		return fmt.Errorf("container %q: %w", name, err)
-	}
-	err = n.DB.UpdateVerbs(ctx, name, func(v *store.Verbs) error {
-		change(v)
-		return nil
-	})
-	if errors.Is(err, store.ErrNotFound) { // removed meanwhile
-		return n.notFound(name)
-	}
-	if err != nil {
-		return fmt.Errorf("container %q: %w", name, err)
-	}
-	n.Wake(name)
-	return nil
-}
 
 // Plan implements Backend: the actions that change anything, in name order; none when all is settled.
 func (n *Node) Plan(ctx context.Context) ([]PlanLine, error) {
@@ -139,16 +73,25 @@ func (n *Node) Plan(ctx context.Context) ([]PlanLine, error) {
 
 // ConfirmSources implements Backend.
 func (n *Node) ConfirmSources(ctx context.Context, by string) error {
-	asked := store.Event{Time: time.Now().UTC(), Type: store.Normal, Reason: "SourceConfirmed", Object: reconcile.SourceName, Message: "asked for by " + by}
-	if err := n.DB.Commit(ctx, store.Change{Events: []store.Event{asked}}); err != nil {
+	if err := n.event(ctx, "SourceConfirmed", reconcile.SourceName, "asked for by "+by); err != nil {
 		return err
 	}
 	n.Confirm()
 	return nil
 }
 
-// Down implements Backend.
-func (n *Node) Down(ctx context.Context) error { return n.End(ctx) }
+// Exit implements Backend.
+func (n *Node) Exit(ctx context.Context) error { return n.End(ctx) }
+
+// WatchContainers implements Backend.
+func (n *Node) WatchContainers(ctx context.Context, token string, full bool) iter.Seq2[[]byte, error] {
+	return n.Hub.Containers(ctx, token, full)
+}
+
+// WatchEvents implements Backend.
+func (n *Node) WatchEvents(ctx context.Context, after uint64) iter.Seq2[[]byte, error] {
+	return n.Hub.Events(ctx, after)
+}
 
 // Version implements Backend.
 func (n *Node) Version() Version { return n.Build }

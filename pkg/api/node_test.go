@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,8 +18,10 @@ func TestVerbs(t *testing.T) {
 		stop    = "stop"
 		start   = "start"
 		restart = "restart"
+		pause   = "pause"
+		resume  = "resume"
 	)
-	stopped, running := desired.Stopped, desired.Running
+	stopped, running, paused := desired.Stopped, desired.Running, desired.Paused
 	for _, tc := range []struct {
 		name     string
 		spec     desired.State
@@ -45,6 +48,14 @@ func TestVerbs(t *testing.T) {
 			end: store.EndSucceeded, verbs: []string{start}, override: &running, restarts: 1},
 		{name: "restart", spec: running, code: -1, verbs: []string{restart, restart}, restarts: 2},
 		{name: "restart lifts a stop", spec: running, code: -1, verbs: []string{stop, restart}, restarts: 1},
+		{name: "pause", spec: running, code: -1, verbs: []string{pause}, override: &paused},
+		{name: "resume lifts a pause", spec: running, code: -1, verbs: []string{pause, resume}},
+		{name: "start lifts a pause", spec: running, code: -1, verbs: []string{pause, start}},
+		{name: "resume of what its manifest pauses", spec: paused, code: -1, verbs: []string{resume}, override: &running},
+		{name: "pause again of what its manifest pauses", spec: paused, code: -1, verbs: []string{resume, pause}},
+		{name: "resume of a started and paused one that its manifest stops", spec: stopped, code: -1,
+			verbs: []string{start, pause, resume}, override: &running},
+		{name: "restart keeps a pause", spec: running, code: -1, verbs: []string{pause, restart}, override: &paused, restarts: 1},
 		{name: "restart keeps a start", spec: stopped, code: -2, verbs: []string{start, restart}, override: &running, restarts: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -58,7 +69,9 @@ func TestVerbs(t *testing.T) {
 			if tc.code > -2 {
 				w.ran("web", 1, tc.code, tc.end)
 			}
-			do := map[string]func(context.Context, string, string) error{stop: w.Stop, start: w.Start, restart: w.Restart}
+			do := map[string]func(context.Context, string, string) error{
+				stop: w.Stop, start: w.Start, restart: w.Restart, pause: w.Pause, resume: w.Resume,
+			}
 			for _, verb := range tc.verbs {
 				if err := do[verb](t.Context(), "web", "root"); err != nil {
 					t.Fatal(verb, err)
@@ -125,5 +138,120 @@ func TestPlanTellsWhatActs(t *testing.T) {
 	lines, err := w.Plan(t.Context())
 	if want := []PlanLine{{"b", "b launch reason=Desired"}}; err != nil || !slices.Equal(lines, want) {
 		t.Errorf("got %v, %v", lines, err)
+	}
+}
+
+// What a verb refuses leaves no trace, and says what to do instead.
+func TestPauseAndResumeRefused(t *testing.T) {
+	w := newWorld(t)
+	w.want("idle", nil)
+	w.want("off", func(s *desired.Spec) { s.State = desired.Stopped })
+	w.want("done", func(s *desired.Spec) { s.Restart.Policy = desired.Never })
+	w.ran("done", 1, 0, store.EndSucceeded)
+	w.want("on", nil)
+	w.ran("on", 1, -1, "")
+	w.want("frozen", func(s *desired.Spec) { s.State = desired.Paused })
+	w.ran("frozen", 1, -1, "")
+	for _, tc := range []struct {
+		do   func(context.Context, string, string) error
+		name string
+		says string
+	}{
+		{w.Pause, "idle", "it is Pending: `reconciler wait idle --for=phase=Running` waits for it"},
+		{w.Pause, "off", "it is Stopped: `reconciler start off` starts it"},
+		{w.Pause, "done", "it is Completed: `reconciler start done` starts it"},
+		{w.Pause, "frozen", "is paused already: `reconciler resume frozen` lets it run on"},
+		{w.Resume, "on", `container "on" is not paused: it is Running`},
+		{w.Resume, "off", "is not paused: it is Stopped: `reconciler start off` starts it"},
+	} {
+		if err := tc.do(t.Context(), tc.name, "root"); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: got %v, want %q", tc.name, err, tc.says)
+		}
+	}
+	if events, err := w.DB.Events(0, 0); err != nil || len(events) > 0 || len(w.woken) > 0 {
+		t.Errorf("it left %v, %v, %v", events, w.woken, err)
+	}
+}
+
+func TestKill(t *testing.T) {
+	w := newWorld(t)
+	w.want("web", nil)
+	if err := w.Kill(t.Context(), "web", "KILL", "root"); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "not running") {
+		t.Errorf("of what never ran: %v", err)
+	}
+	w.ran("web", 1, -1, "")
+	if err := w.Kill(t.Context(), "web", "hup", "root"); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"web.1 1001 hup"}; !slices.Equal(w.sent, want) {
+		t.Errorf("sent %q", w.sent)
+	}
+	events, err := w.DB.Events(0, 0)
+	if err != nil || len(events) != 1 || events[0].Message != "SIGHUP to web.1, asked for by root" {
+		t.Errorf("events %+v, %v", events, err)
+	}
+	if rec, err := w.DB.Record("web"); err != nil || rec.Attempts[0].Stop != nil {
+		t.Errorf("its end would count as asked for: %+v, %v", rec.Attempts, err)
+	}
+	if err := w.Kill(t.Context(), "web", "SIGTREM", "root"); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "did you mean SIGTERM?") {
+		t.Errorf("a typing mistake: %v", err)
+	}
+	w.alive["web.1"] = false // dead, and its exit is not on record yet
+	if err := w.Kill(t.Context(), "web", "KILL", "root"); !errors.Is(err, ErrConflict) {
+		t.Errorf("of what has ended: %v", err)
+	}
+	if len(w.sent) != 1 {
+		t.Errorf("sent %q", w.sent)
+	}
+}
+
+func TestDownAndUp(t *testing.T) {
+	w := newWorld(t)
+	w.want("job", func(s *desired.Spec) { s.Restart.Policy = desired.Never })
+	w.ran("job", 1, 0, store.EndSucceeded)
+	w.want("web", nil)
+	w.ran("web", 1, -1, "")
+	if err := w.Up(t.Context(), "root"); err != nil {
+		t.Errorf("up of a node that is not held: %v", err)
+	}
+	first, err := w.Down(t.Context(), "new disk", "root")
+	if err != nil || first.Reason != "new disk" || first.By != "root" {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if again, err := w.Down(t.Context(), "", "uid 7"); err != nil || again != first {
+		t.Errorf("down again: %+v, %v", again, err)
+	}
+	state, err := w.NodeState(t.Context())
+	if err != nil || state.Down == nil || *state.Down != first || !slices.Equal(state.Live, []string{"web"}) {
+		t.Errorf("state %+v, %v", state, err)
+	}
+	if c, err := w.Container(t.Context(), "web"); err != nil || c.Status.Override == nil || c.Status.Override.By != "down by root: new disk" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	err = w.Pause(t.Context(), "web", "root")
+	if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "held (down by root: new disk): `reconciler up`") {
+		t.Errorf("pause while held: %v", err)
+	}
+	// Taken in now, to have its effect later.
+	if err := errors.Join(w.Start(t.Context(), "job", "root"), w.Stop(t.Context(), "web", "root")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Up(t.Context(), "root"); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := w.NodeState(t.Context()); err != nil || state.Down != nil {
+		t.Errorf("state %+v, %v", state, err)
+	}
+	if d, err := w.DB.Desired("job"); err != nil || d.Verbs.Restarts != 1 {
+		t.Errorf("the start of a completed one was lost: %+v, %v", d, err)
+	}
+	if d, err := w.DB.Desired("web"); err != nil || d.State() != desired.Stopped {
+		t.Errorf("the stop was lost: %+v, %v", d, err)
+	}
+	if want := []string{"all", "job", "web", "all"}; !slices.Equal(w.woken, want) {
+		t.Errorf("woken %v, want %v", w.woken, want)
+	}
+	if _, err := w.Down(t.Context(), strings.Repeat("x", maxReason+1), "root"); !errors.Is(err, ErrInvalid) {
+		t.Errorf("an endless reason: %v", err)
 	}
 }

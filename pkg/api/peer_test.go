@@ -69,11 +69,14 @@ func TestWhoMayCallWhat(t *testing.T) {
 	}
 	for _, r := range routes {
 		url := strings.ReplaceAll(r.path, "{name}", "web")
-		_, err := guest.do(t.Context(), r.method, url)
+		_, err := guest.do(t.Context(), r.method, url, nil)
 		if forbidden := errors.Is(err, ErrForbidden); forbidden != (r.who == rootOnly) {
 			t.Errorf("%s %s by a guest, for %s: %v", r.method, r.path, r.who, err)
 		}
-		answer, err := asRoot.do(t.Context(), r.method, url)
+		answer, err := asRoot.do(t.Context(), r.method, url, nil)
+		if refused, ok := errors.AsType[*Error](err); ok && refused.Reason != "Forbidden" && refused.Reason != "Internal" {
+			continue // by what the container does
+		}
 		if err != nil {
 			t.Errorf("%s %s by root: %v", r.method, r.path, err)
 			continue

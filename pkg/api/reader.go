@@ -23,6 +23,7 @@ type Reading interface {
 	// Events are at most limit events later than sequence number after, oldest first.
 	Events(ctx context.Context, after uint64, limit int) (List[Event], error)
 	Sources(ctx context.Context) ([]Source, error)
+	NodeState(ctx context.Context) (NodeState, error)
 	Logs(ctx context.Context, name string, o LogOptions) (*Log, error)
 }
 
@@ -38,11 +39,16 @@ var _ Reading = (*Reader)(nil)
 
 // Containers implements Reading.
 func (r *Reader) Containers(context.Context) (List[Container], error) {
+	return listOf(r.render(r.DB.AllDesired()))
+}
+
+// render makes the objects of those that are wanted, beside the errors of those that cannot be read.
+func (r *Reader) render(all iter.Seq2[*store.Desired, error]) ([]Container, error) {
 	var wanted []*store.Desired
 	var records []store.Record
 	var questions []observed.Question
 	var unread []error
-	for d, err := range r.DB.AllDesired() {
+	for d, err := range all {
 		var rec store.Record
 		if err == nil {
 			rec, err = r.DB.Record(d.Container.Name)
@@ -59,7 +65,7 @@ func (r *Reader) Containers(context.Context) (List[Container], error) {
 	for i, d := range wanted {
 		items[i] = Object(d, have, records[i], now)
 	}
-	return listOf(items, errors.Join(unread...))
+	return items, errors.Join(unread...)
 }
 
 // Container implements Reading.

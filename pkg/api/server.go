@@ -12,15 +12,17 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"reconciler.dev/reconciler/pkg/desired"
 )
 
 // Limits of one request. Nothing that is sent to us is large; a log that is sent by us is.
 const (
-	maxBody       = 64 << 10
+	maxBody       = desired.MaxFile + 1 // a manifest's parser says what is wrong with a larger one
 	maxHeader     = 16 << 10
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
-	writeTimeout  = 30 * time.Second // of an answer but a log, whose reader may be a person
+	writeTimeout  = 30 * time.Second // of an answer, or a line of a watch; but of no log, whose reader may be a person
 	idleTimeout   = time.Minute
 )
 

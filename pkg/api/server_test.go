@@ -99,7 +99,7 @@ func TestBadRequests(t *testing.T) {
 		says         string
 	}{
 		{"GET", "/", 404, "no route"},
-		{"DELETE", "/v1/containers/web", 404, "no route"},
+		{"PATCH", "/v1/containers/web", 404, "no route"},
 		{"GET", "/v1/containers/web/stop", 404, "no route"},
 		{"GET", "/v1/containers/..%2F..%2Fetc%2Fpasswd/logs", 400, "not a container's name"},
 		{"GET", "/v1/containers/UP", 400, "not a container's name"},
@@ -223,7 +223,7 @@ func TestServeEndsAfterTheLastAnswer(t *testing.T) {
 		return nil
 	}
 	go func() { served <- s.Serve(l) }()
-	if _, err := ask[struct{}](t.Context(), client(t, path), "POST", "/v1/down"); err != nil {
+	if _, err := ask[struct{}](t.Context(), client(t, path), "POST", "/v1/node/exit"); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(<-shut, <-served); err != nil {

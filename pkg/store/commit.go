@@ -23,7 +23,7 @@ import (
 // Record is refused with ErrAttemptReused if its LastAttempt is lower than the stored one, or than one of its own
 // attempts. With RemovedAt set it is a tombstone, and stays.
 func (db *DB) Commit(ctx context.Context, c Change) error {
-	err := db.do(ctx, func(tx *bbolt.Tx) error { return apply(tx, &c) })
+	err := db.do(ctx, c.touches(), func(tx *bbolt.Tx) error { return apply(tx, &c) })
 	if err != nil {
 		return fmt.Errorf("store commit: %w", err)
 	}
@@ -164,7 +164,7 @@ func attemptOf(tx *bbolt.Tx, name string, n int, own *Record) (*Attempt, error) 
 // called more than once, each time with fresh verbs; its error leaves all as it was and is returned. ErrNotFound: the
 // name is not desired. Durability and ctx are as with Commit.
 func (db *DB) UpdateVerbs(ctx context.Context, name string, f func(*Verbs) error) error {
-	err := db.do(ctx, func(tx *bbolt.Tx) error {
+	err := db.do(ctx, Touched{Names: map[string]bool{name: true}}, func(tx *bbolt.Tx) error {
 		if tx.Bucket(bucketDesired).Get([]byte(name)) == nil {
 			return ErrNotFound
 		}

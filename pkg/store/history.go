@@ -70,7 +70,7 @@ func putEvents(tx *bbolt.Tx, events []Event) error {
 // Sweep forgets attempts, exits and events of names removed more than 7 days before now. Of their records it keeps the
 // name, when it was removed, and the last attempt's number. Durability and ctx are as with Commit.
 func (db *DB) Sweep(ctx context.Context, now time.Time) error {
-	err := db.do(ctx, func(tx *bbolt.Tx) error {
+	err := db.do(ctx, Touched{}, func(tx *bbolt.Tx) error {
 		gone := map[string]bool{}
 		for _, r := range rowsOf(tx.Bucket(bucketStatus)) {
 			name := string(r.key)

@@ -59,13 +59,14 @@ func (o Options) bolt(wait time.Duration) *bbolt.Options {
 
 // DB is an open store. Its methods may be called from any goroutine.
 type DB struct {
-	bolt      *bbolt.DB
-	boot      string // of the running boot
-	recovered string
-	requests  chan request // nil: a copy, which has no writer
-	quit      chan struct{}
-	writer    sync.WaitGroup
-	close     func() error
+	bolt        *bbolt.DB
+	boot        string // of the running boot
+	recovered   string
+	requests    chan request // nil: a copy, which has no writer
+	subscribers sync.Map     // of *Subscription
+	quit        chan struct{}
+	writer      sync.WaitGroup
+	close       func() error
 }
 
 // Open opens the store at path, or begins one (mode 0600) in a directory that must be there. One process at a time may

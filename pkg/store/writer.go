@@ -13,19 +13,20 @@ const maxGroup = 256
 // request is one caller's part of a group. apply may run more than once, each time in a transaction that knows nothing
 // of the time before.
 type request struct {
-	apply func(*bbolt.Tx) error
-	done  chan error // has room for the one answer
+	apply   func(*bbolt.Tx) error
+	touches Touched
+	done    chan error // has room for the one answer
 }
 
-// do has apply carried out by the writer and returns once the outcome is on disk.
-func (db *DB) do(ctx context.Context, apply func(*bbolt.Tx) error) error {
+// do has apply carried out by the writer and returns once the outcome is on disk and the subscriptions were told.
+func (db *DB) do(ctx context.Context, touches Touched, apply func(*bbolt.Tx) error) error {
 	if db.requests == nil {
 		return ErrReadOnly
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r := request{apply: apply, done: make(chan error, 1)}
+	r := request{apply: apply, touches: touches, done: make(chan error, 1)}
 	select {
 	case db.requests <- r:
 		return <-r.done
@@ -79,6 +80,9 @@ func (db *DB) commit(group []request) {
 		})
 		if failed < 0 {
 			for _, r := range group {
+				if err == nil {
+					db.tell(r.touches)
+				}
 				r.done <- err
 			}
 			return

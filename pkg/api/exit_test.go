@@ -29,13 +29,13 @@ func TestMain(m *testing.M) {
 	runctest.Main(m)
 }
 
-// ending is a backend whose Down ends it, but only when its stdin does: after the socket is closed.
+// ending is a backend whose Exit ends it, but only when its stdin does: after the socket is closed.
 type ending struct {
 	Backend
 	down chan struct{}
 }
 
-func (e ending) Down(context.Context) error { close(e.down); return nil }
+func (e ending) Exit(context.Context) error { close(e.down); return nil }
 func (e ending) Version() Version           { return Version{} }
 
 func beDaemon(socket string) error {
@@ -55,8 +55,8 @@ func beDaemon(socket string) error {
 	return err
 }
 
-// Down is over when the daemon's process is, not when its socket is: the subreapers are ended in between.
-func TestDownWaitsForTheProcess(t *testing.T) {
+// Exit is over when the daemon's process is, not when its socket is: the subreapers are ended in between.
+func TestExitWaitsForTheProcess(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "reconciler.sock")
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), daemonEnv+"="+socket)
@@ -71,7 +71,7 @@ func TestDownWaitsForTheProcess(t *testing.T) {
 	}
 	c := client(t, socket)
 	down := make(chan error, 1)
-	go func() { down <- c.Down(t.Context()) }()
+	go func() { down <- c.Exit(t.Context()) }()
 	if _, err := stdout.Read(make([]byte, 9)); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestDownWaitsForTheProcess(t *testing.T) {
 	}
 	select {
 	case err := <-down:
-		t.Errorf("down did not wait: %v", err)
+		t.Errorf("it did not wait: %v", err)
 		down <- err
 	case <-time.After(100 * time.Millisecond): // for a wrong one to show; the right one waits for ever
 	}
@@ -94,15 +94,15 @@ func TestDownWaitsForTheProcess(t *testing.T) {
 	}
 }
 
-func TestDownInterruptedOrRefused(t *testing.T) {
+func TestExitInterruptedOrRefused(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	w.End = func(context.Context) error { cancel(); return nil } // and this process does not end
-	if err := client(t, serve(t, w)).Down(ctx); !errors.Is(err, context.Canceled) {
+	if err := client(t, serve(t, w)).Exit(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
 	w.End = func(context.Context) error { return errors.New("cannot end") }
-	if err := client(t, serve(t, w)).Down(t.Context()); err == nil || err.Error() != "cannot end" {
+	if err := client(t, serve(t, w)).Exit(t.Context()); err == nil || err.Error() != "cannot end" {
 		t.Errorf("refused: %v", err)
 	}
 }
