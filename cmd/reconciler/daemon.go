@@ -37,6 +37,7 @@ type daemon struct {
 	log      logr.Logger
 	db       *store.DB
 	dir      *desired.Dir
+	bundles  *bundle.Watcher
 	sources  *reconcile.Sources
 	cgroups  *cgroup.Parent
 	pair     *subreaper.Client
@@ -46,7 +47,7 @@ type daemon struct {
 
 	orphans []string      // as last told
 	down    chan struct{} // asks the actor of that name
-	changed chan struct{} // asks for a scan of the manifests
+	changed *changes      // what to look at in the manifests directory
 	accept  atomic.Bool   // the next scan takes whatever directory is there
 }
 
@@ -66,7 +67,7 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 	}
 	log, flush := newLogger(stderr)
 	defer flush()
-	d := &daemon{paths: paths, options: o, log: log, down: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	d := &daemon{paths: paths, options: o, log: log, down: make(chan struct{}, 1), changed: newChanges()}
 	if err := d.open(); err != nil {
 		return err
 	}
@@ -119,7 +120,10 @@ func (d *daemon) open() (err error) {
 		World: world{d.observer, d.tellOrphans}, Wants: d.db, Do: executor.Do, Now: time.Now, Resync: d.options.Resync,
 		Calls: max(4, 2*runtime.NumCPU()), Log: d.log,
 	})
-	d.sources = &reconcile.Sources{Store: d.db, Load: bundle.Load, Wake: d.loop.Wake, Log: d.log}
+	d.bundles = bundle.NewWatcher(func(err error) {
+		d.log.Error(err, "not every bundle can be watched; all are looked at at each resync")
+	})
+	d.sources = &reconcile.Sources{Store: d.db, Load: d.bundles.Load, Uses: d.bundles.Use, Wake: d.loop.Wake, Log: d.log}
 	d.server = api.NewServer(&api.Node{
 		Reader: api.Reader{
 			DB: d.db, LogDir: d.paths.Logs,
@@ -128,7 +132,7 @@ func (d *daemon) open() (err error) {
 		Wake:    d.wake,
 		Steps:   d.loop.Steps,
 		End:     d.goDown,
-		Confirm: func() { d.accept.Store(true); d.rescan() },
+		Confirm: func() { d.accept.Store(true); d.changed.add(nil) },
 		Build:   api.Build(),
 	}, d.log)
 	return nil
