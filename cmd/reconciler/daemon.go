@@ -37,6 +37,7 @@ type daemon struct {
 	log      logr.Logger
 	db       *store.DB
 	dir      *desired.Dir
+	bundles  *bundle.Watcher
 	sources  *reconcile.Sources
 	cgroups  *cgroup.Parent
 	pair     *subreaper.Client
@@ -48,7 +49,7 @@ type daemon struct {
 	orphans *reconcile.Orphans
 	listed  chan struct{} // instances were listed
 	down    chan struct{} // asks the actor of that name
-	changed chan struct{} // asks for a scan of the manifests
+	changed *changes      // what to look at in the manifests directory
 	accept  atomic.Bool   // the next scan takes whatever directory is there
 }
 
@@ -68,7 +69,10 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 	}
 	log, flush := newLogger(stderr)
 	defer flush()
-	d := &daemon{paths: paths, options: o, log: log, listed: make(chan struct{}, 1), down: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	d := &daemon{
+		paths: paths, options: o, log: log,
+		listed: make(chan struct{}, 1), down: make(chan struct{}, 1), changed: newChanges(),
+	}
 	if err := d.open(); err != nil {
 		return err
 	}
@@ -127,7 +131,10 @@ func (d *daemon) open() (err error) {
 	if d.options.Prune {
 		d.orphans.Prune = node.Prune
 	}
-	d.sources = &reconcile.Sources{Store: d.db, Load: bundle.Load, Wake: d.loop.Wake, Log: d.log}
+	d.bundles = bundle.NewWatcher(func(err error) {
+		d.log.Error(err, "not every bundle can be watched; all are looked at at each resync")
+	})
+	d.sources = &reconcile.Sources{Store: d.db, Load: d.bundles.Load, Uses: d.bundles.Use, Wake: d.loop.Wake, Log: d.log}
 	reader := api.Reader{
 		DB: d.db, LogDir: d.paths.Logs,
 		Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
@@ -142,7 +149,7 @@ func (d *daemon) open() (err error) {
 		Steps:   d.loop.Steps,
 		Signal:  node.Signal,
 		End:     d.goDown,
-		Confirm: func() { d.accept.Store(true); d.rescan() },
+		Confirm: func() { d.accept.Store(true); d.changed.add(nil) },
 		Build:   api.Build(),
 	}, d.log)
 	return nil

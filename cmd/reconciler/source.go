@@ -2,25 +2,35 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
 )
 
-// followSource keeps what is desired as the manifests directory says it. Any event means "list again"; so does the
-// resync, since events can be lost.
+// quiet is how long no file of the manifests directory must have changed before all of it is looked at once more: an
+// event that was lost or misread costs time, never truth.
+const quiet = time.Second
+
+// followSource keeps what is desired as the manifests directory and the bundles say it. An event names the files that may
+// have changed; the start, the resync and whatever leaves a doubt mean all of them.
 func (d *daemon) followSource(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	watching := make(chan error, 1)
-	wg.Go(func() { watching <- d.dir.Watch(ctx, d.rescan) })
+	wg.Go(func() { watching <- d.dir.Watch(ctx, d.changed.add) })
 	resync := time.NewTicker(d.options.Resync)
 	defer resync.Stop()
+	begin := sync.OnceFunc(func() { // every bundle in use is read by then: what the watch compares with
+		d.reload(ctx, nil)
+		wg.Go(func() { d.bundles.Watch(ctx, func(bundles []string) { d.reload(ctx, bundles) }) })
+	})
+	calm := time.NewTimer(quiet)
+	d.changed.add(nil)
 	for {
-		if err := d.intake(ctx); err != nil && ctx.Err() == nil {
-			d.log.Error(err, "what the manifests say cannot be recorded")
-		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -29,21 +39,80 @@ func (d *daemon) followSource(ctx context.Context) error {
 				d.log.Error(err, "the manifests directory cannot be watched; it is read at each resync")
 			}
 			watching = nil
-		case <-d.changed:
+		case <-d.changed.wake:
+			if partial := d.intake(ctx); partial {
+				calm.Reset(quiet)
+			}
+			begin()
+		case <-calm.C:
+			d.changed.add(nil)
 		case <-resync.C:
+			d.changed.add(nil)
+			d.reload(ctx, nil)
+			d.bundles.Recheck()
 		}
 	}
 }
 
-func (d *daemon) rescan() { poke(d.changed) }
-
-// intake has what a scan of the directory changes recorded, and looked at.
-func (d *daemon) intake(ctx context.Context) error {
-	scan, err := d.dir.Scan()
-	if err != nil {
-		return d.sources.Vanished(ctx, err)
+// intake has recorded, and looked at, what is new in the files that may have changed. It tells whether anything was left
+// out.
+func (d *daemon) intake(ctx context.Context) (partial bool) {
+	files, all := d.changed.take()
+	read := d.dir.Scan
+	if !all {
+		read = func() (desired.Scan, error) { return d.dir.Look(files) }
 	}
-	return d.sources.Scanned(ctx, scan, d.accept.Swap(false))
+	scan, err := read()
+	if err == nil {
+		confirmed := d.accept.Swap(false)
+		if err = d.sources.Scanned(ctx, scan, confirmed); err != nil && confirmed {
+			d.accept.Store(true)
+		}
+	} else {
+		err = d.sources.Vanished(ctx, err)
+	}
+	if err != nil && ctx.Err() == nil {
+		d.log.Error(err, "what the manifests say cannot be recorded")
+		return true
+	}
+	return scan.Partial
+}
+
+// reload has recorded what other config.jsons change.
+func (d *daemon) reload(ctx context.Context, bundles []string) {
+	if err := d.sources.Reload(ctx, bundles...); err != nil && ctx.Err() == nil {
+		d.log.Error(err, "what bundles say cannot be recorded")
+	}
+}
+
+// changes collects which files of the manifests directory are to be looked at.
+type changes struct {
+	wake chan struct{}
+
+	mu    sync.Mutex
+	all   bool
+	files map[string]bool
+}
+
+func newChanges() *changes { return &changes{wake: make(chan struct{}, 1), files: map[string]bool{}} }
+
+// add asks for a look at files, none of them meaning all there are.
+func (c *changes) add(files []string) {
+	c.mu.Lock()
+	c.all = c.all || len(files) == 0
+	for _, file := range files {
+		c.files[file] = true
+	}
+	c.mu.Unlock()
+	poke(c.wake)
+}
+
+func (c *changes) take() (files []string, all bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	files, all = slices.Collect(maps.Keys(c.files)), c.all
+	c.files, c.all = map[string]bool{}, false
+	return files, all
 }
 
 // world is an observer that has what it listed looked through for orphans.

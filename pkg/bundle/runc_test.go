@@ -13,8 +13,6 @@ import (
 	"reconciler.dev/reconciler/internal/runctest"
 )
 
-func TestMain(m *testing.M) { runctest.Main(m) }
-
 // TestRuntimeTakesDerived creates a container from derived bundles, which are no directory below the user's.
 func TestRuntimeTakesDerived(t *testing.T) {
 	runctest.Require(t, runctest.Root, runctest.Runc, runctest.Busybox)

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,10 @@ import (
 
 // cached is a file as it was read, and when.
 type cached struct {
+	link   bool // its name is a symlink's
 	stamp  stamp
 	readAt time.Time // before the read
+	sum    [sha256.Size]byte
 	file   File
 }
 
@@ -33,63 +36,72 @@ func (c cached) covers(s stamp) bool {
 	return c.stamp == s && c.readAt.Sub(time.Unix(s.ctime.Unix())) > settled
 }
 
-// file reads one manifest file, or takes it from the cache. It is false for one that vanished meanwhile.
-func (d *Dir) file(root *os.Root, name string) (cached, bool) {
-	readAt := time.Now()
-	f, s, err := openRegular(root, name)
-	if errors.Is(err, fs.ErrNotExist) && !isSymlink(root, name) {
+// file reads one manifest file, unless it is what it was when it was last read. It is false for one that is not there.
+func (d *Dir) file(root *os.Root, name string, was cached) (c cached, there bool) {
+	c.readAt = time.Now()
+	info, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return cached{}, false
+	}
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		c.link = true
+		if info, err = root.Stat(name); err != nil {
+			err = fmt.Errorf("is a symlink that leads nowhere inside this directory (%w): put the file here", cause(err))
+		}
+	}
+	// The first look keeps it from opening a device, which may act on being opened.
+	if err == nil {
+		c.stamp, err = usable(info)
+	}
+	if err != nil {
+		return c.broken(name, err, was), true
+	}
+	if was.link == c.link && was.covers(c.stamp) {
+		return was, true
+	}
+	var data []byte
+	data, c.stamp, err = readRegular(root, name)
+	if errors.Is(err, fs.ErrNotExist) && !c.link { // it vanished meanwhile
 		return cached{}, false
 	}
 	if err != nil {
-		return broken(name, err), true
+		return c.broken(name, err, was), true
 	}
-	defer f.Close()
-	if c := d.cache[name]; c.covers(s) {
+	if c.sum = sha256.Sum256(data); c.sum == was.sum {
+		c.file = was.file
 		return c, true
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1)) // Parse tells one that grew
-	if err != nil {
-		return broken(name, err), true
-	}
-	c := cached{stamp: s, readAt: readAt}
 	c.file.Containers, c.file.Errors = Parse(name, data, d.path)
 	return c, true
 }
 
-func broken(name string, err error) cached {
-	return cached{file: File{Errors: []error{&Error{File: name, Message: cause(err).Error()}}}}
+// broken is c with an error in place of what it should hold: the same one as before, if it was so before.
+func (c cached) broken(name string, err error, was cached) cached {
+	c.stamp = stamp{} // to be looked at each time
+	c.file = File{Errors: []error{&Error{File: name, Message: cause(err).Error()}}}
+	if was.stamp == c.stamp && len(was.file.Errors) == 1 && was.file.Errors[0].Error() == c.file.Errors[0].Error() {
+		c.file = was.file
+	}
+	return c
 }
 
-func isSymlink(root *os.Root, name string) bool {
-	info, err := root.Lstat(name)
-	return err == nil && info.Mode()&fs.ModeSymlink != 0
-}
-
-// openRegular opens a regular file that root alone can change, following symlinks inside the root only. The first look
-// keeps it from opening a device, which may act on being opened; O_NONBLOCK keeps a FIFO that took the file's place from
-// being waited for; the second look is at what was opened.
-func openRegular(root *os.Root, name string) (*os.File, stamp, error) {
-	info, err := root.Stat(name)
-	if err != nil {
-		if isSymlink(root, name) {
-			return nil, stamp{}, fmt.Errorf("is a symlink that leads nowhere inside this directory (%w): put the file here", cause(err))
-		}
-		return nil, stamp{}, err
-	}
-	if _, err := usable(info); err != nil {
-		return nil, stamp{}, err
-	}
+// readRegular reads a regular file that root alone can change, following symlinks inside the root only. O_NONBLOCK keeps a
+// FIFO that took the file's place from being waited for, and it is looked at once more: what counts is what was opened.
+func readRegular(root *os.Root, name string) (data []byte, s stamp, err error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, stamp{}, err
 	}
-	if info, err = f.Stat(); err == nil {
-		var s stamp
-		if s, err = usable(info); err == nil {
-			return f, s, nil
-		}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, stamp{}, err
 	}
-	return nil, stamp{}, errors.Join(err, f.Close())
+	if s, err = usable(info); err != nil {
+		return nil, stamp{}, err
+	}
+	data, err = io.ReadAll(io.LimitReader(f, MaxFile+1)) // Parse tells one that grew
+	return data, s, err
 }
 
 // cause is err without the path, which is told anyway.

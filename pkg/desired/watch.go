@@ -3,6 +3,7 @@ package desired
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,14 +13,15 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Watch calls changed whenever the directory may hold something else than before, and once at the start, until ctx is
-// done. It says nothing about what changed: Scan again. The first event of a burst is told at once, and those that come
-// while changed runs become one call.
+// Watch calls changed with the files of the directory that may be other than before, for Look; or with none where
+// anything may be, for Scan: at the start, when the kernel's queue overflowed, and when the directory itself changed or may
+// be another one. It does so until ctx is done. The first event of a burst is told at once, and those that come while
+// changed runs become one call.
 //
 // An event is a courtesy of the kernel (none comes for a file that is written behind a symlink, or by another machine on
 // a network file system), so a caller also scans now and then. Watch returns nil when ctx is done, and an error only if
 // the kernel grants no inotify instance.
-func (d *Dir) Watch(ctx context.Context, changed func()) error {
+func (d *Dir) Watch(ctx context.Context, changed func(files []string)) error {
 	events, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch manifests directory %s: %w", d.path, err)
@@ -29,10 +31,14 @@ func (d *Dir) Watch(ctx context.Context, changed func()) error {
 	wg.Go(w.takeErrors)
 	defer wg.Wait()
 	defer events.Close()
+	var files []string
 	for {
-		w.renew()
-		changed()
-		if w.wait(ctx) != nil {
+		// What was told by a watch that is no more, or before one that is new, is not the whole story.
+		if w.renew() || w.dirIs == nil {
+			files = nil
+		}
+		changed(files)
+		if files, err = w.wait(ctx); err != nil {
 			return nil
 		}
 	}
@@ -63,8 +69,8 @@ func (w *watch) takeErrors() {
 	}
 }
 
-// wait returns nil at the next reason to scan, and an error when ctx is done.
-func (w *watch) wait(ctx context.Context) error {
+// wait returns at the next reason to look: the files to look at, none for all. The error is that of ctx.
+func (w *watch) wait(ctx context.Context) (files []string, err error) {
 	retry := time.NewTicker(blind)
 	defer retry.Stop()
 	if w.dirIs != nil && w.parentIs != nil {
@@ -73,36 +79,40 @@ func (w *watch) wait(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-w.moved:
-			return nil
+			return nil, nil
 		case <-w.lost:
-			return nil
+			return nil, nil
 		case event := <-w.events.Events:
-			if w.concerns(event) {
-				w.drain()
-				return nil
+			if files, all := w.burst(event); all || len(files) > 0 {
+				return files, nil
 			}
 		case <-retry.C:
 			if w.renew() {
-				return nil
+				return nil, nil
 			}
 		}
 	}
 }
 
-// concerns leaves out what happens to the directory's siblings.
-func (w *watch) concerns(event fsnotify.Event) bool {
-	return event.Name == w.dir || event.Name == w.parent || filepath.Dir(event.Name) == w.dir
-}
-
-// drain takes the events that wait already: one scan answers them all.
-func (w *watch) drain() {
+// burst is what an event is about, and those that wait already: one look answers them all.
+func (w *watch) burst(event fsnotify.Event) (files []string, all bool) {
+	told := map[string]bool{}
 	for {
+		switch {
+		case event.Name == w.dir || event.Name == w.parent:
+			all = true
+		case filepath.Dir(event.Name) == w.dir: // the others are the directory's siblings
+			told[filepath.Base(event.Name)] = true
+		}
 		select {
-		case <-w.events.Events:
+		case event = <-w.events.Events:
 		default:
-			return
+			if all {
+				return nil, true
+			}
+			return slices.Collect(maps.Keys(told)), false
 		}
 	}
 }
@@ -114,7 +124,7 @@ func (w *watch) renew() bool {
 	parent, dir := w.parentIs, w.dirIs
 	w.parentIs = w.follow(w.parent, parent)
 	w.dirIs = w.follow(w.dir, dir)
-	return w.parentIs != nil && parent == nil || w.dirIs != nil && dir == nil
+	return w.parentIs != nil && w.parentIs != parent || w.dirIs != nil && w.dirIs != dir
 }
 
 func (w *watch) follow(path string, was os.FileInfo) os.FileInfo {

@@ -3,32 +3,71 @@ package desired
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
-// follower scans whenever Watch says so, as a daemon does without its resync.
+// follower looks at what Watch says, as a daemon does without its resync.
 type follower struct {
 	*Dir
 	wake chan struct{}
+
+	mu    sync.Mutex
+	all   bool
+	files []string
+	seen  map[string]File // by what was looked at so far
+}
+
+func newFollower(d *Dir) *follower { return &follower{Dir: d, wake: make(chan struct{}, 1)} }
+
+func (f *follower) changed(files []string) {
+	f.mu.Lock()
+	f.all = f.all || files == nil
+	f.files = append(f.files, files...)
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// look brings seen up to date with what Watch told, as far as that goes.
+func (f *follower) look() error {
+	f.mu.Lock()
+	all, files := f.all, f.files
+	f.all, f.files = false, nil
+	f.mu.Unlock()
+	read := func() (Scan, error) { return f.Look(files) }
+	if all {
+		read = f.Scan
+	}
+	s, err := read()
+	switch {
+	case err != nil:
+		return err
+	case !s.Partial:
+		f.seen = map[string]File{}
+	}
+	maps.Copy(f.seen, s.Files)
+	for _, name := range s.Gone {
+		delete(f.seen, name)
+	}
+	return nil
 }
 
 func follow(t *testing.T, d *Dir) *follower {
 	t.Helper()
-	f := &follower{d, make(chan struct{}, 1)}
+	f := newFollower(d)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() {
-		done <- d.Watch(ctx, func() {
-			select {
-			case f.wake <- struct{}{}:
-			default:
-			}
-		})
-	}()
+	go func() { done <- d.Watch(ctx, f.changed) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -38,20 +77,20 @@ func follow(t *testing.T, d *Dir) *follower {
 	return f
 }
 
-// settles fails unless the wake-ups of Watch alone lead to a scan of these lines; nil is a directory that cannot be read.
+// settles fails unless what Watch tells leads to these lines; nil is a directory that cannot be read.
 func (f *follower) settles(t *testing.T, lines []string) {
 	t.Helper()
 	timeout := time.After(10 * time.Second)
 	for {
 		select {
 		case <-f.wake:
-			s, err := f.Scan()
-			if lines == nil && err != nil || err == nil && lines != nil && slices.Equal(s.lines(), lines) {
+			err := f.look()
+			if lines == nil && err != nil || err == nil && lines != nil && slices.Equal(Scan{Files: f.seen}.lines(), lines) {
 				return
 			}
 		case <-timeout:
 			s, err := f.Scan()
-			t.Fatalf("never saw %q; now there are %q, %v", lines, s.lines(), err)
+			t.Fatalf("never saw %q but %q; there are %q, %v", lines, Scan{Files: f.seen}.lines(), s.lines(), err)
 		}
 	}
 }
@@ -145,21 +184,18 @@ func TestWatchNewDirectory(t *testing.T) {
 // The directory is replaced while Watch is kept busy, so that it meets old events at a new directory.
 func TestWatchReplacedMeanwhile(t *testing.T) {
 	d := newDir(t)
-	f := &follower{d, make(chan struct{}, 1)}
+	f := newFollower(d)
 	began, replaced := make(chan struct{}, 1), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- d.Watch(ctx, func() {
+		done <- d.Watch(ctx, func(files []string) {
 			select {
 			case began <- struct{}{}:
 			default:
 			}
 			<-replaced
-			select {
-			case f.wake <- struct{}{}:
-			default:
-			}
+			f.changed(files)
 		})
 	}()
 	<-began
@@ -212,30 +248,93 @@ func TestWatchFollowsScan(t *testing.T) {
 	f.settles(t, []string{"a.yaml> a"})
 }
 
-// More events than the kernel's queue holds end in the right set.
+// More events than the kernel's queue holds end in the right set: the one that matters is among those that are lost, and
+// no other event is about it or about the directory itself.
 func TestWatchOverflow(t *testing.T) {
+	limit, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	do(t, err)
+	queue, err := strconv.Atoi(strings.TrimSpace(string(limit)))
+	do(t, err)
 	d := newDir(t)
-	block := make(chan struct{})
-	calls := make(chan struct{}, 1)
+	f := newFollower(d)
+	busy, filled := make(chan struct{}), make(chan struct{})
+	once := sync.OnceFunc(func() {
+		close(busy)
+		<-filled
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- d.Watch(ctx, func() {
-			select {
-			case calls <- struct{}{}:
-			default:
+		done <- d.Watch(ctx, func(files []string) {
+			if slices.Contains(files, "x") {
+				once()
 			}
-			<-block
+			f.changed(files)
 		})
 	}()
-	<-calls            // Watch has begun, and reads no events now
-	for range 20_000 { // the default of fs.inotify.max_queued_events is 16 384
-		do(t, os.WriteFile(d.at("x"), nil, 0o644), os.Remove(d.at("x")))
+	f.settles(t, none())
+	do(t, os.WriteFile(d.at("x"), nil, 0o644))
+	<-busy // until filled no event is taken, but for those of one read(2)
+	for range queue {
+		do(t, os.WriteFile(d.at("x"), nil, 0o644), os.Remove(d.at("x"))) // two events at least
 	}
 	put(t, d.at("a.yaml"), named("a"))
-	close(block)
-	<-calls // at least one more, and what it finds is complete
-	want(t, scan(t, d), "a.yaml> a")
+	close(filled)
+	f.settles(t, []string{"a.yaml> a"})
 	cancel()
 	do(t, <-done)
+}
+
+// What happens to one file is told by its name, and nothing else is looked at.
+func TestWatchTellsNames(t *testing.T) {
+	d := newDir(t)
+	put(t, d.at("a.yaml"), named("a"))
+	put(t, d.at("b.yaml"), named("b"))
+	f := follow(t, d)
+	f.settles(t, []string{"a.yaml> a", "b.yaml> b"})
+	put(t, d.at("a.yaml"), named("c"))
+	for {
+		<-f.wake
+		f.mu.Lock()
+		all, files := f.all, f.files
+		f.mu.Unlock()
+		if all || slices.Contains(files, "b.yaml") {
+			t.Fatalf("all: %v, files: %q", all, files)
+		}
+		if slices.Contains(files, "a.yaml") {
+			break
+		}
+	}
+	s, err := f.Look([]string{"a.yaml", "gone.yaml", "a.txt"})
+	do(t, err)
+	if want(t, s, "a.yaml> c"); !s.Partial || !slices.Equal(s.Gone, []string{"gone.yaml"}) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A look is whole where the one before was not of this directory.
+func TestLookIsWholeWhenInDoubt(t *testing.T) {
+	d := newDir(t)
+	put(t, d.at("a.yaml"), named("a"))
+	put(t, d.at("b.yaml"), named("b"))
+	look := func(partial bool, lines ...string) {
+		t.Helper()
+		s, err := d.Look([]string{"a.yaml"})
+		do(t, err)
+		if want(t, s, lines...); s.Partial != partial {
+			t.Errorf("partial: %v", s.Partial)
+		}
+	}
+	look(false, "a.yaml> a", "b.yaml> b")
+	look(true, "a.yaml> a")
+	do(t, os.Chmod(d.path, 0o777))
+	if _, err := d.Look([]string{"a.yaml"}); err == nil {
+		t.Error("a directory for everybody is read")
+	}
+	do(t, os.Chmod(d.path, 0o755))
+	look(false, "a.yaml> a", "b.yaml> b")
+	do(t, os.Rename(d.path, d.path+".away"))
+	mkdir(t, d.path)
+	put(t, d.at("z.yaml"), named("z"))
+	look(false, "z.yaml> z")
 }

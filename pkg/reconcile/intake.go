@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"reconciler.dev/reconciler/pkg/bundle"
@@ -22,8 +21,11 @@ const (
 )
 
 // Intake says what a scan of the manifests directory changes about what is desired. It is pure but for load, which
-// reads a bundle's config.json. known is all that is desired so far, from any source; src what is remembered of the
-// directory, and boot the running boot's id.
+// reads a bundle's config.json. src is what is remembered of the directory, and boot the running boot's id. known is what
+// is desired so far, from any source: all of it, or for a partial scan what its files name or own.
+//
+// A partial scan must hold every file that names or owns a container that one of its files names or owns: then nothing
+// else bears on them, and taking in such parts one after the other, in any order, is taking in the whole.
 //
 // What is wrong changes nothing but its own error: the last good manifest and config.json stay in force, for as long as
 // the file is there.
@@ -32,8 +34,11 @@ func Intake(scan desired.Scan, src store.Source, known []*store.Desired, load fu
 	for _, d := range known {
 		in.known[d.Container.Name] = d
 	}
-	if src.Identity != "" && !desired.SameDirectory(src.Identity, scan.Identity, src.Boot != boot) {
+	if !accepted(scan, src, boot) {
 		return in.vanished(src, "it is another directory than before; `reconciler sources confirm` accepts it")
+	}
+	if scan.Partial {
+		in.keepProblems(scan, src)
 	}
 	for file, f := range scan.Files {
 		if len(f.Errors) > 0 {
@@ -44,11 +49,35 @@ func Intake(scan desired.Scan, src store.Source, known []*store.Desired, load fu
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
 		in.desire(claims[name].container, claims[name].source(), in.known[name], load)
 	}
-	in.remove(scan, claims)
+	in.remove(scan, claims, load)
 	in.told(src)
 	in.change.Source = &store.Source{Name: SourceName, Identity: scan.Identity, Boot: boot, Files: in.problems}
 	if bytes.Equal(asJSON(in.change.Source), asJSON(src)) {
 		in.change.Source = nil
+	}
+	return in.change
+}
+
+// accepted: the directory is the one that it was, or the first.
+func accepted(scan desired.Scan, src store.Source, boot string) bool {
+	return src.Identity == "" || desired.SameDirectory(src.Identity, scan.Identity, src.Boot != boot)
+}
+
+// keepProblems are those of the files that a partial scan did not look at.
+func (in *intake) keepProblems(scan desired.Scan, src store.Source) {
+	for file, problem := range src.Files {
+		if _, looked := scan.Files[file]; !looked && !slices.Contains(scan.Gone, file) {
+			in.problems[file] = problem
+		}
+	}
+}
+
+// Reload says what is changed by config.json of the bundles that known containers want, whatever their source. It is as
+// pure as Intake.
+func Reload(known []*store.Desired, load func(dir string) ([]byte, error), now time.Time) store.Change {
+	in := intake{now: now}
+	for _, d := range known {
+		in.desire(d.Wanted(), d.Source, d, load)
 	}
 	return in.change
 }
@@ -122,7 +151,7 @@ func (in *intake) owner(name string, scan desired.Scan) string {
 	if d == nil {
 		return ""
 	}
-	file, ours := strings.CutPrefix(d.Source, SourceName+"/")
+	file, ours := ownFile(d.Source)
 	if !ours {
 		return d.Source
 	}
@@ -188,15 +217,17 @@ func fill(d *store.Desired, load func(dir string) ([]byte, error)) (notices []st
 }
 
 // remove takes back every name of this source whose file no longer says it.
-func (in *intake) remove(scan desired.Scan, claims map[string]claim) {
+func (in *intake) remove(scan desired.Scan, claims map[string]claim, load func(dir string) ([]byte, error)) {
 	for _, name := range slices.Sorted(maps.Keys(in.known)) {
 		_, claimed := claims[name]
-		file, ours := strings.CutPrefix(in.known[name].Source, SourceName+"/")
+		d := in.known[name]
+		file, ours := ownFile(d.Source)
 		if claimed || !ours {
 			continue
 		}
 		if f, there := scan.Files[file]; there && len(f.Errors) > 0 {
-			continue // the last good manifest stays in force
+			in.desire(d.Wanted(), d.Source, d, load) // the last good manifest stays in force; its bundle is followed
+			continue
 		}
 		in.removed(name, file+" no longer names it")
 	}

@@ -1,10 +1,13 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -29,33 +32,98 @@ type Wishes interface {
 type Sources struct {
 	Store Wishes
 	Load  func(bundle string) (config []byte, err error)
-	Wake  func(names ...string) // told of the names that changed, once that is durable
+	Uses  func(bundle string, used bool) // told of bundles that come into use or fall out of it; nil: nobody cares
+	Wake  func(names ...string)          // told of the names that changed, once that is durable
 	Log   logr.Logger
 
-	mu sync.Mutex
+	mu    sync.Mutex
+	index *index // nil until it is needed
+	batch int    // how many containers one transaction changes at most, unless more belong together; 0: defaultBatch
 }
 
-// Scanned takes in what the manifests directory holds. confirmed accepts a directory that is not the one it was.
+// defaultBatch is how many containers whoever else writes may have to wait for.
+const defaultBatch = 256
+
+// Scanned takes in what the manifests directory holds. confirmed accepts a directory that is not the one it was. What a
+// failed call did not take in, the next one does.
 func (s *Sources) Scanned(ctx context.Context, scan desired.Scan, confirmed bool) error {
 	boot, err := subreaper.BootID()
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(src store.Source) (store.Change, error) {
-		if confirmed {
-			src.Identity = ""
-		}
-		known, err := s.known()
+	for fresh, more := true, true; more; fresh = false {
+		err := s.change(ctx, func(src store.Source) (store.Change, error) {
+			if confirmed && fresh {
+				src.Identity = ""
+			}
+			if !accepted(scan, src, boot) {
+				s.index.identity, more = "", false
+				return Intake(scan, src, nil, nil, boot, time.Now()), nil
+			}
+			if fresh {
+				if scan.Partial && scan.Identity != s.index.identity {
+					return store.Change{}, errNotWhole
+				}
+				s.index.saw(scan)
+			}
+			var p part
+			p, more = s.index.nextFiles(cmp.Or(s.batch, defaultBatch))
+			known, err := s.known(p.names)
+			if err != nil {
+				return store.Change{}, err
+			}
+			return Intake(s.index.scan(p), src, known, s.loadOnce(), boot, time.Now()), nil
+		})
 		if err != nil {
-			return store.Change{}, err
+			return err
 		}
-		return Intake(scan, src, known, s.Load, boot, time.Now()), nil
-	})
+	}
+	return nil
 }
+
+var errNotWhole = errors.New("a partial scan of a directory that is not known: a whole one is needed")
 
 // Vanished notes that the manifests directory cannot be read: that removes nothing.
 func (s *Sources) Vanished(ctx context.Context, err error) error {
-	return s.change(ctx, func(src store.Source) (store.Change, error) { return Vanished(err, src, time.Now()), nil })
+	return s.change(ctx, func(src store.Source) (store.Change, error) {
+		s.index.identity = ""
+		return Vanished(err, src, time.Now()), nil
+	})
+}
+
+// Reload takes in that config.json of some bundles may be another than before, and what an earlier call did not take in.
+func (s *Sources) Reload(ctx context.Context, bundles ...string) error {
+	for fresh, more := true, true; more; fresh = false {
+		err := s.change(ctx, func(store.Source) (store.Change, error) {
+			for _, bundle := range bundles {
+				if fresh {
+					maps.Copy(s.index.stale, s.index.users[bundle])
+				}
+			}
+			var p part
+			p, more = s.index.nextStale(cmp.Or(s.batch, defaultBatch))
+			known, err := s.known(p.names)
+			if err != nil {
+				return store.Change{}, err
+			}
+			return Reload(known, s.loadOnce(), time.Now()), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadOnce is Load for one change, which sees each bundle at one moment.
+func (s *Sources) loadOnce() func(bundle string) ([]byte, error) {
+	loads := map[string]func() ([]byte, error){}
+	return func(bundle string) ([]byte, error) {
+		if loads[bundle] == nil {
+			loads[bundle] = sync.OnceValues(func() ([]byte, error) { return s.Load(bundle) })
+		}
+		return loads[bundle]()
+	}
 }
 
 // Applied is what became of a container that was applied.
@@ -95,16 +163,27 @@ func (s *Sources) Apply(ctx context.Context, c desired.Container) (applied Appli
 	return applied, err
 }
 
-// Delete takes back what Apply made desired. The error is store.ErrNotFound, or an *OwnedError.
+// Delete takes back what Apply made desired. A manifest that wants the name gets it. The error is store.ErrNotFound, or an
+// *OwnedError.
 func (s *Sources) Delete(ctx context.Context, name string) error {
-	return s.change(ctx, func(store.Source) (store.Change, error) {
+	var identity string
+	err := s.change(ctx, func(store.Source) (store.Change, error) {
 		if _, err := s.owned(name); err != nil {
 			return store.Change{}, err
 		}
+		identity = s.index.identity
+		maps.Copy(s.index.due, s.index.claims[name])
 		in := intake{now: time.Now()}
 		in.removed(name, "it was deleted")
 		return in.change, nil
 	})
+	if err != nil || identity == "" {
+		return err
+	}
+	if err := s.Scanned(ctx, desired.Scan{Identity: identity, Partial: true}, false); err != nil {
+		s.Log.Error(err, "who else wants the name gets it at the next scan", "container", name)
+	}
+	return nil
 }
 
 // owned is what is desired of a name that the API may change.
@@ -120,6 +199,9 @@ func (s *Sources) owned(name string) (*store.Desired, error) {
 func (s *Sources) change(ctx context.Context, make func(src store.Source) (store.Change, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.learn(); err != nil {
+		return err
+	}
 	src, err := s.Store.Source(SourceName)
 	if errors.Is(err, store.ErrNotFound) {
 		src, err = &store.Source{}, nil
@@ -127,13 +209,15 @@ func (s *Sources) change(ctx context.Context, make func(src store.Source) (store
 	if err != nil {
 		return err
 	}
+	s.index.taking = part{}
 	change, err := make(*src)
 	if err != nil {
 		return err
 	}
-	if err := s.Store.Commit(ctx, change); err != nil {
+	if err := s.commit(ctx, change); err != nil {
 		return err
 	}
+	s.index.wrote(change)
 	for _, e := range change.Events {
 		s.Log.Info("source", "reason", e.Reason, "object", e.Object, "message", e.Message)
 	}
@@ -145,12 +229,51 @@ func (s *Sources) change(ctx context.Context, make func(src store.Source) (store
 	return nil
 }
 
-// known is all that is desired. A record that cannot be read holds its name: not known is not free.
-func (s *Sources) known() (known []*store.Desired, err error) {
+// commit leaves the store alone where nothing changes: a transaction costs an fsync.
+func (s *Sources) commit(ctx context.Context, c store.Change) error {
+	if reflect.ValueOf(c).IsZero() {
+		return nil
+	}
+	return s.Store.Commit(ctx, c)
+}
+
+// learn makes the index, once. Any bundle may have another config.json since the last controller ran; a scan takes that in
+// for what stands in manifests.
+func (s *Sources) learn() error {
+	if s.index != nil {
+		return nil
+	}
+	uses := s.Uses
+	if uses == nil {
+		uses = func(string, bool) {}
+	}
+	x := newIndex(uses)
 	for d, err := range s.Store.AllDesired() {
 		if unread, ok := errors.AsType[*store.RecordError](err); ok {
-			s.Log.Error(err, "left as it is: what is wanted cannot be read", "container", unread.Name)
-			d, err = &store.Desired{Container: desired.Container{Name: unread.Name}, Source: "a record that cannot be read"}, nil
+			d, err = s.unreadable(unread), nil
+		}
+		if err != nil {
+			return err
+		}
+		x.know(d)
+		x.stale[d.Container.Name] = true
+	}
+	s.index = x
+	return nil
+}
+
+// known is what is desired of some names.
+func (s *Sources) known(names set) (known []*store.Desired, err error) {
+	for name := range names {
+		if s.index.owners[name] == "" {
+			continue
+		}
+		d, err := s.Store.Desired(name)
+		if unread, ok := errors.AsType[*store.RecordError](err); ok {
+			d, err = s.unreadable(unread), nil
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			continue
 		}
 		if err != nil {
 			return nil, err
@@ -158,4 +281,10 @@ func (s *Sources) known() (known []*store.Desired, err error) {
 		known = append(known, d)
 	}
 	return known, nil
+}
+
+// unreadable holds a name: not known is not free.
+func (s *Sources) unreadable(err *store.RecordError) *store.Desired {
+	s.Log.Error(err, "left as it is: what is wanted cannot be read", "container", err.Name)
+	return &store.Desired{Container: desired.Container{Name: err.Name}, Source: "a record that cannot be read"}
 }
