@@ -110,7 +110,8 @@ var parseErrors = []struct {
 		"6:24: spec.resources.devices: must be a list, not a mapping (key: value)",
 		`6:51: spec.resources.unified["memory.high"]: must be a string: write "1"`,
 		"6:63: spec.resources.memory: must be a mapping (key: value), not a list",
-		`6:100: spec.resources.blockIO.weightDevice[0].major: ` + wholeNum + `"x"`}},
+		`6:100: spec.resources.blockIO.weightDevice[0].major: ` + wholeNum + `"x"`,
+		"6:111: spec.resources.cpu: has no value: give it one, remove the line, or write null to take the bundle's own away"}},
 	{"resources nothing", spec("resources:", "log: 5"), []string{
 		"6:13: spec.resources: has no value: give it one, or remove the line", "7:8: spec.log: must be a mapping (key: value), not a single value"}},
 	{"log", spec("log: {maxSize: 10MB, maxFiles: 0, size: 1}"), []string{

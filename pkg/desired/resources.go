@@ -73,10 +73,13 @@ func (v value) object(types map[string]reflect.Type, names []string) any {
 }
 
 func (v value) orNull(t reflect.Type) any {
-	if empty(v.Node) {
-		return nil
+	if !empty(v.Node) {
+		return v.as(t)
 	}
-	return v.as(t)
+	if v.Value == "" { // forgotten, most likely: it must not lift a bound
+		v.fail("has no value: give it one, remove the line, or write null to take the bundle's own away")
+	}
+	return nil
 }
 
 // number reads a whole number that fits t. Sizes are bytes here, as in config.json.
