@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -113,6 +114,7 @@ func command(t *testing.T, m *model, f []string, out *strings.Builder) {
 		m.procs[arg(1)] = &proc{process: m.process(), launch: true, started: true}
 	case "forget": // the store is lost, as far as NAME goes
 		delete(m.recs, arg(1))
+		maps.DeleteFunc(m.exits, func(id string, _ store.Exit) bool { return strings.HasPrefix(id, arg(1)+".") })
 	case "freeze": // by somebody else
 		m.procs[arg(1)].frozen = true
 	case "thaw":
