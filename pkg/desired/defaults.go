@@ -2,6 +2,9 @@ package desired
 
 import "time"
 
+// DefaultStop is how a container is stopped whose manifest does not say.
+var DefaultStop = Stop{Signal: "SIGTERM", GracePeriod: Duration(10 * time.Second)}
+
 // defaults is what a manifest that says nothing gets. It is no part of any hash: see Hash.
 func defaults() Container {
 	return Container{
@@ -18,7 +21,7 @@ func defaults() Container {
 					ResetAfter: Duration(time.Minute),
 				},
 			},
-			Stop: Stop{Signal: "SIGTERM", GracePeriod: Duration(10 * time.Second)},
+			Stop: DefaultStop,
 			Log:  Log{MaxSize: 10 << 20, MaxFiles: 3},
 		},
 	}

@@ -146,17 +146,23 @@ func (v *view) create(reason string) Action {
 }
 
 // adopt takes an instance back whose record was lost. The restart counter was lost with it: what was made from the same
-// input is what is wanted.
+// input is what is wanted. An attempt that was begun meanwhile, and has run nothing, is given up for it.
 func (v *view) adopt(reason string) Action {
 	i := v.adoptable()
 	_, number, _ := observed.ParseInstanceID(i.ID)
 	hash := i.Origin.SpecHash
-	if i.Origin.InputHash == v.d.InputHash {
+	if v.d != nil && i.Origin.InputHash == v.d.InputHash {
 		hash = v.d.SpecHash()
 	}
-	a := v.intent(Note, reason, func(r *store.Record, _ *store.Attempt) {
+	a := v.intent(Note, reason, func(r *store.Record, cur *store.Attempt) {
+		if cur != nil {
+			cur.Over = true
+		}
 		begin(r, hash)
 		r.Starts++
+		if r.Stop == (desired.Stop{}) {
+			r.Stop = desired.DefaultStop // it is not wanted, and how it would have been stopped is not known
+		}
 		r.LastAttempt = max(r.LastAttempt, number)
 		r.Attempts = append(r.Attempts, store.Attempt{
 			Number: number, Instance: i.ID, SpecHash: hash, Private: i.Origin.Private, Resources: i.Origin.Resources,
@@ -278,7 +284,11 @@ func (v *view) clamp(reason string) Action {
 	})
 }
 
+// clean removes what is left of an attempt that is over, or waits until a clean that failed may be tried again.
 func (v *view) clean(reason string) Action {
+	if v.leftover() == nil {
+		return v.wait("CleanFailed", v.unstuck())
+	}
 	return Action{Name: v.name, Verb: Clean, Reason: reason, Attempt: v.leftover()}
 }
 

@@ -54,16 +54,16 @@ func (l *Loop) plan(names map[string]bool) (steps Steps, unread []string) {
 		questions = append(questions, Questions(r)...)
 	}
 	have := l.World.Look(slices.Collect(maps.Keys(names)), questions)
-	if strange := strangers(want, have, recs); strange != nil {
+	if strange := strangers(have, recs); strange != nil {
 		maps.Copy(have.Instances, l.World.Look(nil, strange).Instances)
 	}
 	return Plan(want, have, recs, l.Now()), unread
 }
 
-// strangers are questions about what was seen of names that are wanted and is not on record.
-func strangers(want map[string]*store.Desired, have observed.Snapshot, recs map[string]store.Record) (q []observed.Question) {
-	for name, d := range want {
-		v := viewOf(name, d, have, recs[name], time.Time{})
+// strangers are questions about what was seen and is not on record.
+func strangers(have observed.Snapshot, recs map[string]store.Record) (q []observed.Question) {
+	for name, r := range recs {
+		v := viewOf(name, nil, have, r, time.Time{})
 		for _, n := range v.strangers() {
 			q = append(q, observed.Question{ID: observed.InstanceID(name, n), Origin: true})
 		}

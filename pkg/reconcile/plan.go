@@ -48,6 +48,10 @@ func next(v view) Action {
 	case v.pending(v.r.Retry):
 		return v.wait("EffectFailed", v.r.Retry.Until)
 
+	// Nothing new may run beside what an earlier attempt may have left alive.
+	case !v.alive() && v.outlived():
+		return v.clean("BeforeNext")
+
 	// An attempt that has run nothing yet. Start commits it; anything odd, and it is given up for the next one.
 	case v.launching() && v.cur.LaunchError != "":
 		return v.discard("LaunchFailed", v.cur.LaunchError)
@@ -83,22 +87,18 @@ func next(v view) Action {
 		return v.update("ResourcesChanged")
 	case v.alive() && v.o.Frozen != v.paused():
 		return v.freeze(v.paused())
-	case v.alive() && v.leftover() != nil:
+	case v.alive() && v.remains():
 		return v.clean("Replaced")
-	case v.alive() && v.stuck():
-		return v.wait("CleanFailed", v.unstuck())
 	case v.alive():
 		return v.settled(string(v.d.State()))
 
-	// Nothing lives. What must be gone before the next attempt goes first, other remains when there is time.
-	case v.leftover() != nil && v.mustGoFirst():
+	// Nothing lives. Remains go when there is time, unless they pile up.
+	case v.leftover() != nil && len(v.r.Attempts) > maxLeftovers:
 		return v.clean("BeforeNext")
-	case v.idle() == "" && !v.outlived():
+	case v.idle() == "":
 		return v.create("Desired")
-	case v.leftover() != nil:
+	case v.remains():
 		return v.clean("Ended")
-	case v.stuck():
-		return v.wait("CleanFailed", v.unstuck())
 	case v.d == nil && v.r.RemovedAt.IsZero():
 		return v.forget("Removed")
 	case v.idle() == "BackOff":

@@ -100,7 +100,7 @@ func (s state) judge(t *testing.T, a Action) {
 		t.Errorf("%s: %v: pauses what is not to be", s, a)
 	case a.Verb == Resume && !seen.Frozen, a.Verb == Update && seen.Life != observed.Alive:
 		t.Errorf("%s: %v: there is nothing to do it to", s, a)
-	case a.Reason == "Adopted" && (lives || cur != nil && !cur.Over):
+	case a.Reason == "Adopted" && cur != nil && !cur.Over && !cur.StartCommitted.IsZero():
 		t.Errorf("%s: %v: takes a second one", s, a)
 	case a.Verb == Clean && !a.Attempt.Over:
 		t.Errorf("%s: %v: removes what is not over", s, a)
@@ -121,7 +121,7 @@ func TestPlanSettles(t *testing.T) {
 		names := []string{"a", "b"}
 		for range rapid.IntRange(1, 40).Draw(t, "length") {
 			name := rapid.SampledFrom(names).Draw(t, "name")
-			switch rapid.SampledFrom([]string{"desire", "undesire", "stop", "run", "run", "step", "exit", "kill", "advance", "back", "fail", "spent", "die", "orphan", "lost", "pause", "freeze", "resize", "unfit", "forget"}).Draw(t, "what") {
+			switch rapid.SampledFrom([]string{"desire", "undesire", "stop", "run", "run", "step", "exit", "kill", "advance", "back", "fail", "spent", "die", "orphan", "lost", "pause", "freeze", "resize", "unfit", "forget", "restored"}).Draw(t, "what") {
 			case "desire":
 				m.desire(name, func(d *store.Desired) {
 					d.Container.Spec.State = desired.Running
@@ -165,6 +165,12 @@ func TestPlanSettles(t *testing.T) {
 				}
 			case "unfit":
 				m.fails["update"] = &Unfit{os.ErrInvalid}
+			case "restored": // the store is an older one
+				if m.living(name) == 0 {
+					m.nextPID++
+					m.procs[observed.InstanceID(name, m.recs[name].LastAttempt+2)] = &proc{process: m.process(), launch: true, ours: true, started: true,
+						origin: &observed.Origin{InputHash: "h1", SpecHash: "h1", MadeAt: m.now}}
+				}
 			case "forget": // the store is lost
 				m.recs, m.exits = map[string]store.Record{}, map[string]store.Exit{}
 			case "spent":
@@ -213,6 +219,15 @@ func settle(t *rapid.T, m *model, most int) {
 			return
 		}
 	}
+}
+
+func (m *model) living(name string) (n int) {
+	for id, p := range m.procs {
+		if is, _, _ := observed.ParseInstanceID(id); is == name && (!p.dead || p.shared) {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *model) dieAny(name string, status syscall.WaitStatus) {

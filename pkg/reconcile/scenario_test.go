@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/observed"
 	"reconciler.dev/reconciler/pkg/store"
 	"reconciler.dev/reconciler/pkg/subreaper"
 )
@@ -112,6 +113,9 @@ func command(t *testing.T, m *model, f []string, out *strings.Builder) {
 	case "stranger": // an instance that is not on record, and carries nothing of ours
 		m.nextPID++
 		m.procs[arg(1)] = &proc{process: m.process(), launch: true, started: true}
+	case "restored": // an instance that an older store does not know of
+		m.nextPID++
+		m.procs[arg(1)] = &proc{process: m.process(), launch: true, ours: true, started: true, origin: &observed.Origin{InputHash: "h1", SpecHash: "h1", MadeAt: m.now}}
 	case "forget": // the store is lost, as far as NAME goes
 		delete(m.recs, arg(1))
 		maps.DeleteFunc(m.exits, func(id string, _ store.Exit) bool { return strings.HasPrefix(id, arg(1)+".") })
@@ -219,7 +223,7 @@ func edit(t *testing.T, d *store.Desired, settings []string) {
 		case "bundle":
 			d.Problem = value
 			if value == "invalid" {
-				d.Config = nil
+				d.Config, d.InputHash = nil, ""
 			}
 		default:
 			t.Fatalf("no setting %q", key)

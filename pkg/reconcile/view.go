@@ -64,19 +64,25 @@ func (v *view) stranger(n int) observed.Instance {
 	return v.have.Instances[observed.InstanceID(v.name, n)]
 }
 
-// adoptable is the oldest stranger that is newer than all on record and is told, by what it carries, to be an instance of
-// ours that was started; nil while there is a current one.
-func (v *view) adoptable() *observed.Instance {
-	if v.d == nil || v.cur != nil && !v.cur.Over {
+// adoptable is a stranger that is told, by what it carries, to be an instance of ours that was started: its exit is owed.
+// Those that are dead come first, since one that lives is then the current one. It is nil while another exit is owed.
+func (v *view) adoptable() (found *observed.Instance) {
+	if v.owesExit() {
 		return nil
 	}
 	for _, n := range v.strangers() {
 		i := v.stranger(n)
-		if i.Origin != nil && i.Origin.Started && i.Life != observed.NoProcess && (v.cur == nil || n > v.cur.Number) {
+		if i.Origin == nil || !i.Origin.Started || i.Life == observed.NoProcess {
+			continue
+		}
+		if i.Life == observed.Dead {
 			return &i
 		}
+		if found == nil {
+			found = &i
+		}
 	}
-	return nil
+	return found
 }
 
 // unclaimed: there are strangers, or numbers were given that the record does not know of.
@@ -160,9 +166,12 @@ func (v *view) leftover() *store.Attempt {
 	return nil
 }
 
-// stuck: an attempt is over, and a clean of it has failed a moment ago. unstuck is when the next one may be tried.
-func (v *view) stuck() bool { return !v.unstuck().IsZero() }
+// remains: there is something to clean up, now or when a wait after a clean that failed is over.
+func (v *view) remains() bool {
+	return slices.ContainsFunc(v.r.Attempts, func(a store.Attempt) bool { return a.Over })
+}
 
+// unstuck is when the next clean may be tried.
 func (v *view) unstuck() (at time.Time) {
 	for _, a := range v.r.Attempts {
 		if a.Over && v.pending(a.Retry) && (at.IsZero() || a.Retry.Until.Before(at)) {
@@ -180,8 +189,6 @@ func (v *view) outlived() bool {
 
 // maxLeftovers bounds what a loop of immediate restarts may leave behind.
 const maxLeftovers = 2
-
-func (v *view) mustGoFirst() bool { return v.outlived() || len(v.r.Attempts) > maxLeftovers }
 
 // pending: a recorded wait is not over.
 func (v *view) pending(w store.Wait) bool { return v.now.Before(w.Until) }
