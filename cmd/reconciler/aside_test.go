@@ -57,7 +57,7 @@ func untilCmd(ts *testscript.TestScript, not bool, args []string) {
 	ts.Check(err)
 	var text []byte
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if text, _ = os.ReadFile(ts.MkAbs(args[0])); pattern.Match(text) {
+		if text, err = os.ReadFile(ts.MkAbs(args[0])); err == nil && pattern.Match(text) {
 			return
 		}
 	}
