@@ -77,7 +77,7 @@ func (d downOptions) hold(ctx context.Context, cmd *cobra.Command, client *api.C
 	if err != nil {
 		return err
 	}
-	if err := client.Quiet(ctx, nil, awayTeller(cmd)); err != nil {
+	if err := client.Quiet(ctx, func(string) bool { return true }, awayTeller(cmd)); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), clean(heldBy(&held)))

@@ -18,7 +18,7 @@ func newExitsCommand() *cobra.Command {
 
 EXIT is the exit code, or the signal that ended the instance; SOURCE says how that is known.`,
 		Example:           "  reconciler exits web\n  reconciler exits web -o json | jq '.items[-1].exitCode'",
-		Args:              usage(cobra.ExactArgs(1)),
+		Args:              oneContainer,
 		ValidArgsFunction: oneName,
 	}
 	output := addFormat(cmd, "json", "yaml")

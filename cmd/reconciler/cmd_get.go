@@ -67,7 +67,10 @@ func (g *getting) run(cmd *cobra.Command, names []string) error {
 		warnOfSources(cmd, reading)
 	}
 	switch {
-	case g.follow && err == nil:
+	case g.follow && (len(names) == 0 || err == nil):
+		if err != nil {
+			complain(cmd.ErrOrStderr(), err) // a record that cannot be read hides no other
+		}
 		closer.Close() // a store's copy is not needed for as long as this takes
 		return g.watch(cmd, list, names)
 	case len(list) > 0 || len(names) == 0 && err == nil:

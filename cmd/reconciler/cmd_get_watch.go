@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"reconciler.dev/reconciler/pkg/api"
+	"reconciler.dev/reconciler/pkg/reconcile"
 )
 
 // watchContainers prints what is, and then each change, until it is interrupted. With the daemon down it prints what the
@@ -20,7 +22,7 @@ func (g *getting) watch(cmd *cobra.Command, list []api.Container, names []string
 	}
 	client := api.NewClient(paths.Socket)
 	defer client.Close()
-	v := &view{getting: g, w: cmd.OutOrStdout(), names: map[string]bool{}, shown: map[string]bool{}}
+	v := &view{getting: g, w: cmd.OutOrStdout(), names: map[string]bool{}, shown: map[string]string{}}
 	for _, name := range names {
 		v.names[name] = true
 	}
@@ -38,18 +40,21 @@ func (g *getting) watch(cmd *cobra.Command, list []api.Container, names []string
 	return errors.New("the watch has ended") // Follow says why before it ends
 }
 
+// typicalRow keeps the columns where they are when later rows are wider than the first ones.
+var typicalRow = []string{"", string(reconcile.Completed), "Running(override)", "", "10m30s", "4194304", "SIGKILL (10m30s ago)"}
+
 // view is what a watcher has been shown.
 type view struct {
 	*getting
 	w       io.Writer
-	names   map[string]bool // those asked for; none: all
-	shown   map[string]bool
+	names   map[string]bool   // those asked for; none: all
+	shown   map[string]string // by name: the row, as far as there are rows
 	columns *columns
 }
 
 func (v *view) begin(list []api.Container) error {
 	rows := v.rows(list, time.Now())
-	v.columns = newColumns(v.w, rows...)
+	v.columns = newColumns(v.w, append(rows, typicalRow)...)
 	if v.output.value == "" || v.output.value == "wide" {
 		for _, row := range rows {
 			if err := v.columns.print(row); err != nil {
@@ -58,7 +63,7 @@ func (v *view) begin(list []api.Container) error {
 		}
 	}
 	for _, c := range list {
-		v.shown[c.Metadata.Name] = true
+		v.shown[c.Metadata.Name] = strings.Join(v.row(api.Change[api.Container]{Object: &c}), " ")
 		if err := v.object(api.Change[api.Container]{Type: api.Added, Object: &c}); err != nil {
 			return err
 		}
@@ -69,7 +74,8 @@ func (v *view) begin(list []api.Container) error {
 // change shows a change of what was asked for. What no longer matches is deleted, as far as its watcher is concerned.
 func (v *view) change(c api.Change[api.Container]) error {
 	name := c.Object.Metadata.Name
-	matches, shown := v.chosen.matches(c.Object, v.names), v.shown[name]
+	last, shown := v.shown[name]
+	matches := v.chosen.matches(c.Object, v.names)
 	switch {
 	case !matches && !shown:
 		return nil
@@ -78,11 +84,18 @@ func (v *view) change(c api.Change[api.Container]) error {
 	case !shown:
 		c.Type = api.Added
 	}
-	v.shown[name] = c.Type != api.Deleted
-	if v.output.value == "" || v.output.value == "wide" {
-		return v.columns.print(v.row(c))
+	row := v.row(c)
+	text := strings.Join(row, " ")
+	if v.shown[name] = text; c.Type == api.Deleted {
+		delete(v.shown, name)
 	}
-	return v.object(c)
+	switch {
+	case v.output.value != "" && v.output.value != "wide":
+		return v.object(c)
+	case text == last: // what has changed is in no column
+		return nil
+	}
+	return v.columns.print(row)
 }
 
 func (v *view) row(c api.Change[api.Container]) []string {

@@ -16,7 +16,7 @@ func newLogsCommand() *cobra.Command {
 
 With --previous it is the last instance that ended before the current or awaited one.`,
 		Example:           "  reconciler logs web --tail 20\n  reconciler logs web --previous",
-		Args:              usage(cobra.ExactArgs(1)),
+		Args:              oneContainer,
 		ValidArgsFunction: oneName,
 	}
 	var o api.LogOptions

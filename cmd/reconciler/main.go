@@ -1,9 +1,10 @@
 // Command reconciler keeps the containers of one node as their manifests want them: `reconciler run` is the controller,
 // every other verb is a client of it.
 //
-// A verb is one file, cmd_<verb>.go. What several verbs need is in paths.go (where things are), flags.go, reading.go (a
-// daemon, or its store), print.go (json, yaml) and text.go (tables, and words for people). They hold no logic of their
-// own: what a verb asks and what it may say is pkg/api.
+// A verb is one file, cmd_<verb>.go. What several verbs need is in paths.go (where things are), reading.go (a daemon, or
+// its store), selection.go (which containers), verb.go (asking for a change of each), manifests.go (what -f names),
+// print.go (json, yaml), columns.go and text.go (tables, and words for people). They hold no logic of their own: what a
+// verb asks and what it may say is pkg/api.
 package main
 
 import (
@@ -132,6 +133,14 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// oneContainer is the argument of a verb about a single one.
+func oneContainer(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usagef("%s needs the name of one container", cmd.Name())
+	}
+	return nil
+}
 
 // usage makes a wrong number of arguments a usageError.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {

@@ -47,7 +47,7 @@ func (c *Client) Await(ctx context.Context, names []string, g Goal, reached func
 		if len(gone) > 0 && !g.Deleted {
 			return &NotReached{g, a.missing, ErrNotFound}
 		}
-		if err := c.Quiet(ctx, gone, away); err != nil {
+		if err := c.quiet(ctx, gone, away); err != nil {
 			return &NotReached{g, a.missing, err}
 		}
 		for _, name := range slices.Concat(there, gone) {
@@ -115,11 +115,11 @@ type StillLive struct {
 func (e *StillLive) Error() string { return strings.Join(e.Names, ", ") + " may live still" }
 func (e *StillLive) Unwrap() error { return e.Err }
 
-// Quiet returns once nothing of some names lives, wanted or not; of none at all if names is nil. away is as with Follow.
-// The error is a *StillLive, by ctx, or by a daemon that does not know.
-func (c *Client) Quiet(ctx context.Context, names []string, away func(error)) error {
-	live := names
-	for told := false; names == nil || len(live) > 0; {
+// Quiet returns once nothing lives of what chosen picks, wanted or not. away is as with Follow. The error is a *StillLive,
+// by ctx, or by a daemon that does not know.
+func (c *Client) Quiet(ctx context.Context, chosen func(name string) bool, away func(error)) error {
+	var live []string
+	for told := false; ; {
 		state, err := c.NodeState(ctx)
 		switch {
 		case errors.Is(err, ErrHungUp), errors.Is(err, ErrNoDaemon):
@@ -132,10 +132,7 @@ func (c *Client) Quiet(ctx context.Context, names []string, away func(error)) er
 		case err != nil:
 			return &StillLive{live, err}
 		default:
-			told, live = false, state.Live
-			if names != nil {
-				live = slices.DeleteFunc(live, func(name string) bool { return !slices.Contains(names, name) })
-			}
+			told, live = false, slices.DeleteFunc(state.Live, func(name string) bool { return !chosen(name) })
 			if len(live) == 0 {
 				return nil
 			}
@@ -146,5 +143,11 @@ func (c *Client) Quiet(ctx context.Context, names []string, away func(error)) er
 		case <-time.After(poll):
 		}
 	}
-	return nil
+}
+
+func (c *Client) quiet(ctx context.Context, names []string, away func(error)) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return c.Quiet(ctx, func(name string) bool { return slices.Contains(names, name) }, away)
 }

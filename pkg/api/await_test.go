@@ -60,6 +60,8 @@ func TestGoalsKnowThePhasesAndConditions(t *testing.T) {
 
 func TestAwait(t *testing.T) {
 	w := newWorld(t)
+	w.want("live", nil)
+	w.ran("live", 1, -1, "") // is nobody's concern
 	w.want("web", nil)
 	w.want("db", func(s *desired.Spec) { s.State = desired.Stopped })
 	c := client(t, serve(t, w))
@@ -79,7 +81,7 @@ func TestAwait(t *testing.T) {
 	// Not there yet: it comes while it is waited for.
 	ctx, cancel := context.WithCancelCause(t.Context())
 	watch := watching(t, c.Watch(t.Context(), ""))
-	told(watch, "added db Stopped", "added web Pending", "synced")
+	told(watch, "added db Stopped", "added live Running", "added web Pending", "synced")
 	waited := make(chan error)
 	go func() { waited <- await(ctx, "phase=Stopped", "web", "db") }()
 	if err := c.Stop(t.Context(), "web"); err != nil {
@@ -134,23 +136,23 @@ func TestQuiet(t *testing.T) {
 	w.want("web", nil)
 	w.ran("web", 1, -1, "")
 	c := client(t, serve(t, w))
-	away := func(err error) { t.Error("away:", err) }
-	if err := c.Quiet(t.Context(), []string{"db"}, away); err != nil {
+	away, all := func(err error) { t.Error("away:", err) }, func(string) bool { return true }
+	if err := c.Quiet(t.Context(), func(name string) bool { return name == "db" }, away); err != nil {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.Quiet(ctx, nil, away); !errors.Is(err, context.Canceled) {
+	if err := c.Quiet(ctx, all, away); !errors.Is(err, context.Canceled) {
 		t.Errorf("while it lives: %v", err)
 	}
 	quiet := make(chan error)
-	go func() { quiet <- c.Quiet(t.Context(), nil, away) }()
+	go func() { quiet <- c.Quiet(t.Context(), all, away) }()
 	w.ran("web", 1, 0, store.EndAsked)
 	if err := <-quiet; err != nil {
 		t.Error(err)
 	}
 	w.commit(store.Change{Down: &store.Down{}}) // no boot: it cannot be read
-	if err := c.Quiet(t.Context(), nil, away); err == nil {
+	if err := c.Quiet(t.Context(), all, away); err == nil {
 		t.Error("what is not known counts as quiet")
 	}
 }

@@ -2,6 +2,8 @@
 //
 //	CLI, programs -- Client --socket--> Server -- routes (one table) --> Backend
 //	                                                                       |
+//	                              watches -- Hub, renders once a change ---+
+//	                                                                       |
 //	            CLI with no daemon ----------------------------------> Reader -- store, observe, log files
 //
 // The types in types.go are a stable interface: scripts read them. Nothing in them is left out when it is empty; what

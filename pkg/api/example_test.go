@@ -23,3 +23,18 @@ func ExampleClient() {
 		fmt.Println(web.Status.Phase, "since", web.Status.LastExit.FinishedAt)
 	}
 }
+
+// Tell of each container that comes to run, over restarts of the daemon.
+func ExampleClient_Follow() {
+	c := api.NewClient("/run/reconciler/reconciler.sock")
+	defer c.Close()
+	away := func(err error) { log.Print("waiting: ", err) }
+	for change, err := range c.Follow(context.Background(), nil, away) {
+		switch {
+		case err != nil:
+			log.Fatal(err)
+		case change.Object != nil && change.Type != api.Deleted && change.Object.Status.PID != nil:
+			fmt.Println(change.Object.Metadata.Name, *change.Object.Status.PID)
+		}
+	}
+}

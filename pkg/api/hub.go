@@ -32,6 +32,7 @@ type Hub struct {
 	commits *store.Subscription
 	epoch   string // of this hub's versions
 	ended   chan struct{}
+	again   *time.Ticker // runs while somebody watches
 
 	rendering sync.Mutex // one refresh at a time
 
@@ -53,25 +54,26 @@ type rendered struct {
 
 // NewHub makes the hub of a daemon's reader; it begins to render when it is watched. The caller has it Run.
 func NewHub(r *Reader) *Hub {
-	return &Hub{
-		reader: r, commits: r.DB.Subscribe(), epoch: rand.Text()[:8], ended: make(chan struct{}),
+	h := &Hub{
+		reader: r, commits: r.DB.Subscribe(), epoch: rand.Text()[:8], ended: make(chan struct{}), again: time.NewTicker(floor),
 		objects: map[string]*rendered{}, moved: make(chan struct{}),
 	}
+	h.again.Stop()
+	return h
 }
 
 // Run follows commits until ctx ends; with it ends whoever watches.
 func (h *Hub) Run(ctx context.Context) error {
 	defer close(h.ended)
 	defer h.commits.Close()
-	again := time.NewTicker(floor)
-	defer again.Stop()
+	defer h.again.Stop()
 	for {
 		all := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-h.commits.Ready():
-		case <-again.C:
+		case <-h.again.C:
 			all = true
 		}
 		if h.watched() {
@@ -93,14 +95,18 @@ func (h *Hub) enter() error {
 	if h.watchers >= maxWatchers {
 		return &Error{Reason: "TooManyWatchers", Message: "too many watch already", Suggestion: "try again when some have ended"}
 	}
-	h.watchers++
+	if h.watchers++; h.watchers == 1 {
+		h.again.Reset(floor)
+	}
 	return nil
 }
 
 func (h *Hub) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.watchers--
+	if h.watchers--; h.watchers == 0 {
+		h.again.Stop()
+	}
 }
 
 // refresh renders what was touched, or all, and wakes the watchers if there is anything new.

@@ -8,9 +8,13 @@ import (
 	"iter"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
 
 	"reconciler.dev/reconciler/internal/runctest"
 	"reconciler.dev/reconciler/pkg/desired"
@@ -243,5 +247,26 @@ func TestSyncedComesAfterWhatWasOvertaken(t *testing.T) {
 	}
 	if want := []string{"added", "a", "added", "b", "synced"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// A watch takes longer than a request may, and says nothing for as long.
+func TestAWatchOutlivesTheLimitsOfRequests(t *testing.T) {
+	w, path := newWorld(t), filepath.Join(t.TempDir(), "reconciler.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(w, logr.Discard())
+	s.http.ReadTimeout, s.http.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	served := make(chan error)
+	go func() { served <- s.Serve(l) }()
+	watch := watching(t, client(t, path).Watch(t.Context(), ""))
+	told(watch, "synced")
+	time.Sleep(150 * time.Millisecond) // for a wrong one to end
+	w.want("web", nil)
+	told(watch, "added web Pending")
+	if err := errors.Join(s.http.Close(), s.Shutdown(context.Background()), <-served); err != nil {
+		t.Error(err)
 	}
 }
