@@ -13,6 +13,8 @@
 // see the derived bundle's path in the state they are given), capabilities, seccomp, resources, devices, the options and
 // the sources of mounts that are no bind mounts (such as an overlay's lowerdir), hostname, and the layout of the rootfs.
 //
+// A Watcher is Load with a memory: it tells which bundles no longer hold what was read.
+//
 // The trap is that the runtimes match the names of fields without regard to case: an evil twin such as
 // linux.cgroupspath would win over the one that was set here. It is refused.
 package bundle
