@@ -141,9 +141,12 @@ func TestWatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bundle := made(t, filepath.Join(t.TempDir(), "some/bundles/web"), "one")
 			w := watch(t, bundle)
-			for _, text := range []string{"two", "three"} {
+			for _, text := range []string{"two", "three", "four"} {
 				change(t, bundle, text)
 				w.becomes(bundle, text)
+				if name == "symlink in it swapped" {
+					continue // the kernel tells nothing of a write behind it
+				}
 				ok(t, write(bundle, text+" again"))
 				w.becomes(bundle, text+" again")
 			}
