@@ -171,3 +171,90 @@ func TestBundlesInUse(t *testing.T) {
 	}
 	wants()
 }
+
+// TestTheAPIAndAManifest want one name: who was first has it, over a restart too, the other one is told of the owner, and
+// gets it when the owner lets go.
+func TestTheAPIAndAManifest(t *testing.T) {
+	m := &manifests{files: map[string]desired.File{}, bundles: map[string]string{"/b": goodConfig}}
+	w := newWishes()
+	var s *Sources
+	restart := func() {
+		s = &Sources{Store: w, Load: m.load, Wake: func(...string) {}, Log: logr.Discard()}
+	}
+	restart()
+	c := desired.Container{Name: "web", Spec: desired.Spec{Bundle: "/b"}}
+	claim := func(file string) {
+		t.Helper()
+		m.files[file] = desired.File{Containers: []desired.Container{c}}
+		if err := s.Scanned(t.Context(), m.scan(true), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owned := func(owner, loser string) {
+		t.Helper()
+		if d := w.desired["web"]; d.Source != owner {
+			t.Errorf("it belongs to %q, want %q", d.Source, owner)
+		}
+		problem := w.source.Files[loser]
+		if loser != "" && (!strings.Contains(problem, owner) || !strings.Contains(problem, loser)) || loser == "" && len(w.source.Files) > 0 {
+			t.Errorf("told: %q, want that %s keeps it from %q", w.source.Files, owner, loser)
+		}
+	}
+	apply := func() error {
+		_, err := s.Apply(t.Context(), c)
+		return err
+	}
+
+	if err := apply(); err != nil {
+		t.Fatal(err)
+	}
+	claim("a.yaml")
+	owned("api", "a.yaml")
+	restart()
+	claim("a.yaml")
+	owned("api", "a.yaml")
+	if err := s.Delete(t.Context(), "web"); err != nil {
+		t.Fatal(err)
+	}
+	owned("manifests/a.yaml", "")
+	for range 2 {
+		if err := apply(); err == nil || err.Error() != `"web" belongs to manifests/a.yaml` {
+			t.Errorf("applied over a manifest: %v", err)
+		}
+		if err := s.Delete(t.Context(), "web"); err == nil || err.Error() != `"web" belongs to manifests/a.yaml` {
+			t.Errorf("deleted a manifest's: %v", err)
+		}
+		restart()
+	}
+	owned("manifests/a.yaml", "")
+}
+
+// TestAppliedBundles: what is applied with a bundle that cannot be used is accepted, and taken in when it is there; what
+// breaks later leaves the last good one in force.
+func TestAppliedBundles(t *testing.T) {
+	m := &manifests{bundles: map[string]string{}}
+	w := newWishes()
+	s := &Sources{Store: w, Load: m.load, Wake: func(...string) {}, Log: logr.Discard()}
+	becomes := func(config, inForce string) {
+		t.Helper()
+		if m.bundles["/b"] = config; config == "" {
+			delete(m.bundles, "/b")
+		}
+		if err := s.Reload(t.Context(), "/b"); err != nil {
+			t.Fatal(err)
+		}
+		if d := w.desired["web"]; string(d.Config) != inForce || (d.Problem == "") != (config == inForce && config != "") {
+			t.Errorf("%q: in force %q, problem %q", config, d.Config, d.Problem)
+		}
+	}
+	applied, err := s.Apply(t.Context(), desired.Container{Name: "web", Spec: desired.Spec{Bundle: "/b"}})
+	if d := w.desired["web"]; applied != Created || err != nil || d.Problem == "" || d.Config != nil {
+		t.Errorf("%v, %v: %+v", applied, err, d)
+	}
+	other := strings.Replace(goodConfig, "true", "false", 1)
+	becomes(goodConfig, goodConfig)
+	becomes("{", goodConfig)
+	becomes("", goodConfig)
+	becomes(goodConfig, goodConfig)
+	becomes(other, other)
+}
