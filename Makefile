@@ -38,6 +38,10 @@ chaos: setup build $(bin)/chaos  ## Kill at random and compare with what the con
 bench: setup build $(bin)/bench  ## Measure against an ideal loop around runc, arms interleaved
 	@$(bin)/bench
 
+.PHONY: growth
+growth: setup build $(bin)/growth  ## Measure how costs grow from 10 manifests to 10 000
+	@$(bin)/growth
+
 .PHONY: build
 build:  ## Build both programs, static, into bin/
 	@CGO_ENABLED=0 $(GO) build -trimpath -o $(bin)/ ./cmd/...
@@ -55,8 +59,8 @@ setup:
 	@hack/setup
 
 # Go's own cache decides what is rebuilt. The payload of chaos runs inside containers without any library: static.
-.PHONY: $(bin)/chaos $(bin)/bench
-$(bin)/chaos $(bin)/bench:
+.PHONY: $(bin)/chaos $(bin)/bench $(bin)/growth
+$(bin)/chaos $(bin)/bench $(bin)/growth:
 	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./hack/$(@F)
 
 # Modules of their own keep the tools' dependencies out of the product's.

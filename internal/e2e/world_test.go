@@ -61,6 +61,7 @@ type world struct {
 	oci     string // the runtime under test
 	runtime string // the same behind its gates
 	daemon  *exec.Cmd
+	unshare uintptr // namespaces of the next controller's own: unshare(2)
 }
 
 // newWorld makes a world and takes it down at the end of the test, in order: down --exit must leave nothing behind.
@@ -171,7 +172,7 @@ func (w *world) start(args ...string) {
 	w.daemon = exec.Command(filepath.Join(bin, "reconciler"), append([]string{"run", "--root", w.root, "--cgroup-parent", w.cgroup,
 		"--runtime", w.runtime, "--resync", "1s"}, args...)...)
 	w.daemon.Stdout, w.daemon.Stderr = log, log
-	w.daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	w.daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Unshareflags: w.unshare}
 	w.must(w.daemon.Start())
 	w.until("the controller answers", func() bool {
 		_, err := w.cli("--socket", filepath.Join(w.root, "run/reconciler.sock"), "get")

@@ -14,6 +14,8 @@
 // of those that are no bind mounts (such as an overlay's lowerdir), hostname, and the layout of the rootfs. Hooks are given
 // the derived bundle's path in the state, and as their working directory where the runtime's is the bundle.
 //
+// A Watcher is Load with a memory: it tells which bundles no longer hold what was read.
+//
 // The trap is that the runtimes match the names of fields without regard to case: an evil twin such as
 // linux.cgroupspath would win over the one that was set here. It is refused.
 package bundle

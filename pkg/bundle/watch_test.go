@@ -47,6 +47,7 @@ func watch(t *testing.T, bundles ...string) *watched {
 		cancel()
 		<-ended
 	})
+	w.calm()
 	return w
 }
 
@@ -59,12 +60,25 @@ func (w *watched) becomes(bundle, text string) {
 		case bundles := <-w.told:
 			config, err := w.Load(bundle)
 			if slices.Contains(bundles, bundle) && string(config) == text && (err == nil) == (text != "") {
+				w.calm()
 				return
 			}
 		case <-timeout:
 			config, err := w.Load(bundle)
 			w.t.Fatalf("never told that %s is %q; it is %q, %v", bundle, text, config, err)
 		}
+	}
+}
+
+// calm waits until nothing is due: from then on only an event can tell of a change.
+func (w *watched) calm() {
+	for n := 0; n < 5; n++ {
+		time.Sleep(time.Millisecond)
+		w.mu.Lock()
+		if len(w.due) > 0 || len(w.wake) > 0 {
+			n = 0
+		}
+		w.mu.Unlock()
 	}
 }
 
@@ -127,9 +141,12 @@ func TestWatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bundle := made(t, filepath.Join(t.TempDir(), "some/bundles/web"), "one")
 			w := watch(t, bundle)
-			for _, text := range []string{"two", "three"} {
+			for _, text := range []string{"two", "three", "four"} {
 				change(t, bundle, text)
 				w.becomes(bundle, text)
+				if name == "symlink in it swapped" {
+					continue // the kernel tells nothing of a write behind it
+				}
 				ok(t, write(bundle, text+" again"))
 				w.becomes(bundle, text+" again")
 			}

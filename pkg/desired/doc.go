@@ -1,7 +1,7 @@
 // Package desired answers what the user wants: it reads manifests, strictly, and fills in every default. It starts and
 // inspects no container, and decides nothing.
 //
-//	directory --Watch: "look again"--> caller --Scan--> files --Parse--> Containers | errors with line and column
+//	directory --Watch: which files--> caller --Scan, Look--> files --Parse--> Containers | errors with line and column
 //	                                                                      |
 //	                      bundle path, process, config.json --Hash--> what a running instance is pinned to
 //
