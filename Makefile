@@ -2,6 +2,7 @@
 
 GO        ?= go
 TEST_ARGS ?=
+RUNTIME   ?= runc
 SEED      ?= 1
 KILLS     ?= 200
 bin       := $(CURDIR)/bin
@@ -19,7 +20,7 @@ demo: setup build  ## Show the promises step by step, self-checking
 	@hack/demo
 
 .PHONY: test
-test: setup build $(bin)/chaos $(bin)/runc-newest  ## Run every test, real runtimes required, then the demo and 200 seeded kills
+test: setup build $(bin)/chaos $(bin)/runc-newest  ## Run every test, real runtimes required, then the demo and 200 seeded kills on runc and crun
 	@hack/test $(TEST_ARGS)
 
 .PHONY: test-unit
@@ -31,12 +32,12 @@ check: $(bin)/staticcheck  ## gofmt, vet, staticcheck and the import rules
 	@hack/check
 
 .PHONY: chaos
-chaos: setup build $(bin)/chaos  ## Kill at random and compare with what the containers saw (SEED=1 KILLS=200)
-	@$(bin)/chaos --seed $(SEED) --kills $(KILLS)
+chaos: setup build $(bin)/chaos  ## Kill at random and compare with what the containers saw (RUNTIME=runc SEED=1 KILLS=200)
+	@$(bin)/chaos --runtime $(RUNTIME) --seed $(SEED) --kills $(KILLS)
 
 .PHONY: bench
-bench: setup build $(bin)/bench  ## Measure against an ideal loop around runc, arms interleaved
-	@$(bin)/bench
+bench: setup build $(bin)/bench  ## Measure against an ideal loop around runc, then crun, arms interleaved
+	@status=0; for runtime in runc crun; do $(bin)/bench --runtime $$runtime || status=1; done; exit $$status
 
 .PHONY: growth
 growth: setup build $(bin)/growth  ## Measure how costs grow from 10 manifests to 10 000

@@ -27,13 +27,15 @@ func main() {
 		payload(os.Args[2])
 		return
 	}
+	oci := flag.String("runtime", "runc", "name or `path` of the OCI runtime of both sides: runc, crun")
 	rounds := flag.Int("rounds", 30, "of the restart and the manifest arm")
 	window := flag.Duration("window", 20*time.Second, "over which the idle node is watched")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	rows, err := bench(ctx, *rounds, *window)
+	rows, err := bench(ctx, *oci, *rounds, *window)
+	fmt.Println(*oci)
 	kept := show(os.Stdout, rows)
 	switch {
 	case err != nil:
@@ -58,7 +60,11 @@ func payload(name string) {
 }
 
 // bench runs all arms; on an error the rows are those measured so far.
-func bench(ctx context.Context, rounds int, window time.Duration) (rows []row, err error) {
+func bench(ctx context.Context, oci string, rounds int, window time.Duration) (rows []row, err error) {
+	oci, err = scratch.FindRuntime(oci)
+	if err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -68,6 +74,7 @@ func bench(ctx context.Context, rounds int, window time.Duration) (rows []row, e
 		return nil, err
 	}
 	defer w.Clear(false)
+	w.Runtime = oci
 	if err := w.Rootfs(self); err != nil {
 		return nil, err
 	}

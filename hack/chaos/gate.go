@@ -23,7 +23,7 @@ var points = []string{"create.before", "create.after", "start.before", "start.af
 const gateForm = `#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 gate=%s
-runc=%s
+runtime=%s
 verb= id=
 for word; do
 	case $word in create|start|delete) verb=${verb:-$word} ;; esac
@@ -38,12 +38,12 @@ hold() {
 }
 [ -z "$verb" ] || [ ! -e "$gate/$verb.before.$name" ] || hold "$verb.before"
 if [ -n "$verb" ] && [ -e "$gate/$verb.after.$name" ]; then
-	"$runc" "$@"
+	"$runtime" "$@"
 	status=$?
 	hold "$verb.after"
 	exit $status
 fi
-exec "$runc" "$@"
+exec "$runtime" "$@"
 `
 
 // newGate puts the wrapper in the place of the world's runtime.
@@ -52,7 +52,7 @@ func newGate(w *scratch.World) (*gate, error) {
 	if err := os.Mkdir(g.dir, 0o700); err != nil {
 		return nil, err
 	}
-	wrapper := w.Path("gated-runc")
+	wrapper := w.Path("gated-runtime")
 	script := fmt.Sprintf(gateForm, g.dir, w.Runtime)
 	if err := os.WriteFile(wrapper, []byte(script), 0o700); err != nil {
 		return nil, err

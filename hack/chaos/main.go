@@ -26,6 +26,7 @@ func main() {
 		payload(os.Args[2:])
 		return
 	}
+	oci := flag.String("runtime", "runc", "name or `path` of the OCI runtime: runc, crun")
 	seed := flag.Uint64("seed", 1, "of the random choices")
 	kills := flag.Int("kills", 200, "how many processes to kill")
 	verbose := flag.Bool("v", false, "tell each kill and verb")
@@ -33,7 +34,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	broken, err := chaos(ctx, *seed, *kills, *verbose)
+	broken, err := chaos(ctx, *oci, *seed, *kills, *verbose)
 	for _, b := range broken {
 		fmt.Fprintln(os.Stderr, "BROKEN:", b)
 	}
@@ -42,14 +43,18 @@ func main() {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		os.Exit(2)
 	case len(broken) > 0:
-		fmt.Fprintf(os.Stderr, "chaos: %d promises broken; again: chaos --seed %d --kills %d\n", len(broken), *seed, *kills)
+		fmt.Fprintf(os.Stderr, "chaos: %d promises broken; again: chaos --runtime %s --seed %d --kills %d\n", len(broken), *oci, *seed, *kills)
 		os.Exit(1)
 	}
-	fmt.Printf("chaos: nothing broken, seed %d\n", *seed)
+	fmt.Printf("chaos: nothing broken on %s, seed %d\n", *oci, *seed)
 }
 
 // chaos is one run; it returns what was broken.
-func chaos(ctx context.Context, seed uint64, kills int, verbose bool) (broken []string, err error) {
+func chaos(ctx context.Context, oci string, seed uint64, kills int, verbose bool) (broken []string, err error) {
+	oci, err = scratch.FindRuntime(oci)
+	if err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -65,6 +70,7 @@ func chaos(ctx context.Context, seed uint64, kills int, verbose bool) (broken []
 			fmt.Fprintln(os.Stderr, "chaos: logs and store are kept in", w.Dir)
 		}
 	}()
+	w.Runtime = oci
 	g, err := newGate(w)
 	if err != nil {
 		return nil, err

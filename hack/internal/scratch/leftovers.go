@@ -94,12 +94,16 @@ func (w *World) named(args []string) bool {
 	return len(args) > 1 && slices.ContainsFunc(args[1:], func(a string) bool { return strings.Contains(a, w.Dir) })
 }
 
-// Cgroups lists the directories of the cgroup parent in all hierarchies, outer before inner.
+// Cgroups lists the directories of the cgroup parent in all hierarchies, outer before inner. A tmpfs that stands in for
+// one is none: what is there goes with this process's mount namespace.
 func (w *World) Cgroups() []string {
 	roots, _ := filepath.Glob(filepath.Join(cgroupFS, "*", w.Parent)) // the pattern is ours
 	roots = append(roots, filepath.Join(cgroupFS, w.Parent))
 	var found []string
 	for _, root := range roots {
+		if fileSystem(root) == unix.TMPFS_MAGIC {
+			continue
+		}
 		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
 				found = append(found, path)
