@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -66,7 +65,7 @@ func wish(name string, policy desired.Policy) store.Desired {
 	}
 	return store.Desired{
 		Container: desired.Container{Name: name, Labels: map[string]string{"tier": "front"}, Spec: spec},
-		Source:    "manifests/" + name + ".yaml", Generation: 3, Config: json.RawMessage("{}"), InputHash: name,
+		Source:    "manifests/" + name + ".yaml", Generation: 3, Config: []byte("{}"), InputHash: name,
 	}
 }
 

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -117,7 +116,7 @@ func (w *world) want(name string, edit func(*desired.Spec)) {
 	}
 	w.commit(store.Change{Desired: []store.Desired{{
 		Container: desired.Container{Name: name, Spec: spec}, Source: "manifests/" + name + ".yaml",
-		Generation: 1, Config: json.RawMessage("{}"), InputHash: "hash-of-" + name,
+		Generation: 1, Config: []byte("{}"), InputHash: "hash-of-" + name,
 	}}})
 }
 

@@ -169,7 +169,7 @@ func (in *intake) desire(c desired.Container, source string, was *store.Desired,
 	notices, err := fill(&d, load)
 	if err != nil {
 		d.Problem = err.Error()
-		if was != nil && was.Config != nil { // what instances are made from stays the last good one
+		if was != nil && was.InputHash != "" { // what instances are made from stays the last good one
 			d.Config, d.InputHash, d.Private = was.Config, was.InputHash, was.Private
 			d.Refused = &store.Refused{Bundle: c.Spec.Bundle, Process: c.Spec.Process}
 			d.Container.Spec.Bundle, d.Container.Spec.Process = was.Container.Spec.Bundle, was.Container.Spec.Process

@@ -46,7 +46,7 @@ func states() func(yield func(state) bool) {
 										case "never":
 											x.Container.Spec.Restart.Policy = desired.Never
 										case "invalid":
-											x.Config = nil
+											x.InputHash = ""
 										}
 									})
 									s.want["web"] = m.want["web"]

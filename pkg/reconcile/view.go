@@ -112,7 +112,7 @@ func (v *view) unwanted() string {
 		return "NotDesired"
 	case v.d.State() == desired.Stopped:
 		return "Stopped"
-	case v.d.Config == nil:
+	case v.d.InputHash == "":
 		return "" // nothing is known that could take its place
 	case v.cur.SpecHash != v.d.SpecHash():
 		return "SpecChanged"
@@ -124,7 +124,7 @@ func (v *view) unwanted() string {
 
 // resized: it runs under other resources than are wanted.
 func (v *view) resized() bool {
-	return v.d.Config != nil && desired.HashResources(v.cur.Resources) != v.wantedResources()
+	return v.d.InputHash != "" && desired.HashResources(v.cur.Resources) != v.wantedResources()
 }
 
 func (v *view) wantedResources() string { return desired.HashResources(v.d.Container.Spec.Resources) }
@@ -142,7 +142,7 @@ func (v *view) idle() string {
 		return "NotDesired"
 	case v.d.State() == desired.Stopped:
 		return "Stopped"
-	case v.d.Config == nil:
+	case v.d.InputHash == "":
 		return "BundleInvalid"
 	case v.d.SpecHash() != v.r.SpecHash:
 		return "" // verdict and backoff belong to another spec

@@ -49,9 +49,6 @@ func decodeDesired(name string, raw []byte) (*Desired, error) {
 	if err != nil {
 		return nil, err
 	}
-	if string(d.Config) == "null" { // what a RawMessage makes of null
-		d.Config = nil
-	}
 	return &d, nil
 }
 

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -33,15 +32,15 @@ func (db *DB) Commit(ctx context.Context, c Change) error {
 // apply writes the parts of a change. The exit comes before the record that may drop its attempt.
 func apply(tx *bbolt.Tx, c *Change) error {
 	for _, name := range c.Removed {
-		if err := errors.Join(tx.Bucket(bucketDesired).Delete([]byte(name)),
-			tx.Bucket(bucketOverrides).Delete([]byte(name))); err != nil {
-			return fmt.Errorf("remove %q: %w", name, err)
+		for _, bucket := range [][]byte{bucketDesired, bucketConfigs, bucketOverrides} {
+			if err := tx.Bucket(bucket).Delete([]byte(name)); err != nil {
+				return fmt.Errorf("remove %q: %w", name, err)
+			}
 		}
 	}
 	for i := range c.Desired {
-		name := c.Desired[i].Container.Name
-		if err := put(tx.Bucket(bucketDesired), []byte(name), &c.Desired[i]); err != nil {
-			return fmt.Errorf("desire %q: %w", name, err)
+		if err := putDesired(tx, &c.Desired[i]); err != nil {
+			return fmt.Errorf("desire %q: %w", c.Desired[i].Container.Name, err)
 		}
 	}
 	if c.Source != nil {
@@ -68,6 +67,16 @@ func apply(tx *bbolt.Tx, c *Change) error {
 		}
 	}
 	return putEvents(tx, c.Events)
+}
+
+func putDesired(tx *bbolt.Tx, d *Desired) error {
+	key, configs := []byte(d.Container.Name), tx.Bucket(bucketConfigs)
+	if d.InputHash != "" && !bytes.Equal(configs.Get(key), d.Config) {
+		if err := configs.Put(key, d.Config); err != nil {
+			return err
+		}
+	}
+	return put(tx.Bucket(bucketDesired), key, d)
 }
 
 func putDown(tx *bbolt.Tx, c *Change) error {

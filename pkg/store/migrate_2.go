@@ -7,16 +7,32 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// toSchema2 gives what is desired the bound of its log that schema 1 did not have, with the default of that day: else
-// the same manifest would count as edited when it is read again.
+// toSchema2 moves each config.json to a bucket of its own, since it is most of a record and lists do without it. It also
+// gives what is desired the bound of its log that schema 1 did not have, with the default of that day: else the same
+// manifest would count as edited when it is read again.
 func toSchema2(tx *bbolt.Tx) error {
+	configs, err := tx.CreateBucket(bucketConfigs)
+	if err != nil {
+		return err
+	}
 	b := tx.Bucket(bucketDesired)
 	for _, r := range rowsOf(b) {
-		d, err := putIn(r.value, json.RawMessage(`{"maxSize":"10Mi","maxFiles":3}`), "container", "spec", "log")
-		if err != nil {
+		var d map[string]json.RawMessage
+		if json.Unmarshal(r.value, &d) != nil {
 			continue // it is no record: that is told where it is read
 		}
-		if err := b.Put(r.key, d); err != nil {
+		if config := d["config"]; config != nil && string(config) != "null" {
+			if err := configs.Put(r.key, config); err != nil {
+				return err
+			}
+		}
+		delete(d, "config")
+		container, err := putIn(d["container"], json.RawMessage(`{"maxSize":"10Mi","maxFiles":3}`), "spec", "log")
+		if err != nil {
+			continue
+		}
+		d["container"] = container
+		if err := put(b, r.key, d); err != nil {
 			return err
 		}
 	}

@@ -44,11 +44,14 @@ func rowsOf(b *bbolt.Bucket) []row {
 	return rows
 }
 
-// Desired returns what is wanted of a name, ErrNotFound if it is not desired.
+// Desired returns what is wanted of a name, ErrNotFound if it is not desired. Maps, slices and what is pointed to are
+// shared between all who ask: they must not be changed. The same goes for AllDesired and for records, but for the slice
+// of attempts, which is the caller's own.
 func (db *DB) Desired(name string) (*Desired, error) {
-	var raw, verbs, down []byte
+	var raw, config, verbs, down []byte
 	err := db.view(func(tx *bbolt.Tx) error {
 		raw = bytes.Clone(tx.Bucket(bucketDesired).Get([]byte(name)))
+		config = bytes.Clone(tx.Bucket(bucketConfigs).Get([]byte(name)))
 		verbs = bytes.Clone(tx.Bucket(bucketOverrides).Get([]byte(name)))
 		down = bytes.Clone(tx.Bucket(bucketMeta).Get(keyDown))
 		return nil
@@ -59,14 +62,23 @@ func (db *DB) Desired(name string) (*Desired, error) {
 	if raw == nil {
 		return nil, ErrNotFound
 	}
-	return db.desiredWith(name, raw, verbs, down)
+	d, err := db.desiredWith(name, raw, verbs, down)
+	if err != nil || d.InputHash == "" {
+		return d, err
+	}
+	if config == nil {
+		return nil, &RecordError{Bucket: string(bucketConfigs), Name: name, Err: errors.New("it is missing")}
+	}
+	d.Config = config
+	return d, nil
 }
 
 func (db *DB) desiredWith(name string, raw, verbs, down []byte) (*Desired, error) {
-	d, err := decodeDesired(name, raw)
+	kept, err := db.desired.get(name, raw, decodeDesired)
 	if err != nil {
 		return nil, err
 	}
+	d := new(*kept)
 	if d.Verbs, err = decodeVerbs(name, verbs); err != nil {
 		return nil, err
 	}
@@ -89,7 +101,7 @@ func (db *DB) Down() (*Down, error) {
 	return db.decodeDown(raw)
 }
 
-// AllDesired yields what is wanted of every name, as of one moment, in name order. One that cannot be read is yielded
+// AllDesired yields what is wanted of every name, without its Config, as of one moment, in name order. One that cannot be read is yielded
 // as a *RecordError, which names it: it is not known, not unwanted. Any other error ends the sequence. The loop's body
 // may use the store.
 func (db *DB) AllDesired() iter.Seq2[*Desired, error] {
@@ -125,7 +137,13 @@ func (db *DB) Record(name string) (Record, error) {
 	if err != nil {
 		return Record{Name: name}, err
 	}
-	return decodeRecord(name, raw)
+	return db.record(name, raw)
+}
+
+func (db *DB) record(name string, raw []byte) (Record, error) {
+	r, err := db.records.get(name, raw, decodeRecord)
+	r.Attempts = slices.Clone(r.Attempts)
+	return r, err
 }
 
 // Records yields every record, tombstones included, as of one moment, in name order. One that cannot be read is yielded
@@ -142,7 +160,7 @@ func (db *DB) Records() iter.Seq2[Record, error] {
 			return
 		}
 		for _, r := range rows {
-			if !yield(decodeRecord(string(r.key), r.value)) {
+			if !yield(db.record(string(r.key), r.value)) {
 				return
 			}
 		}

@@ -13,7 +13,7 @@ var steps = []func(*bbolt.Tx) error{toSchema2}
 
 // buckets of the current schema, the outermost ones.
 var buckets = [][]byte{
-	bucketMeta, bucketSources, bucketDesired, bucketOverrides, bucketStatus, bucketAttempts, bucketExits, bucketEvents,
+	bucketMeta, bucketSources, bucketDesired, bucketConfigs, bucketOverrides, bucketStatus, bucketAttempts, bucketExits, bucketEvents,
 }
 
 var (

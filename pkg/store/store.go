@@ -18,7 +18,8 @@ import (
 //	meta/schema                    the version of this tree
 //	meta/down                      Down, while the node is held
 //	sources/<source>               Source
-//	desired/<name>                 Desired, without its Verbs
+//	desired/<name>                 Desired, without its Config and Verbs
+//	configs/<name>                 config.json that instances are made from, as it is
 //	overrides/<name>               Verbs
 //	status/<name>                  Record; a tombstone once the name is removed
 //	attempts/<name>/<attempt>      Attempt
@@ -28,6 +29,7 @@ var (
 	bucketMeta      = []byte("meta")
 	bucketSources   = []byte("sources")
 	bucketDesired   = []byte("desired")
+	bucketConfigs   = []byte("configs")
 	bucketOverrides = []byte("overrides")
 	bucketStatus    = []byte("status")
 	bucketAttempts  = []byte("attempts")
@@ -62,6 +64,8 @@ type DB struct {
 	bolt        *bbolt.DB
 	boot        string // of the running boot
 	recovered   string
+	desired     memo[*Desired]
+	records     memo[Record]
 	requests    chan request // nil: a copy, which has no writer
 	subscribers sync.Map     // of *Subscription
 	quit        chan struct{}

@@ -13,14 +13,14 @@ type Desired struct {
 	Container  desired.Container `json:"container"`
 	Source     string            `json:"source"` // the owner of the name: "manifests/<file>" or "api"
 	Generation int64             `json:"generation"`
-	Config     json.RawMessage   `json:"config"`    // last good config.json; null while there never was one
-	InputHash  string            `json:"inputHash"` // of bundle path, process and config.json: desired.Hash
+	InputHash  string            `json:"inputHash"` // of bundle path, process and config.json: desired.Hash; empty while there was no good one
 	Private    bool              `json:"private"`   // own pid namespace and no hooks, by Config
 	Problem    string            `json:"problem"`   // why the bundle as it is now cannot be used; empty when it can
 	Refused    *Refused          `json:"refused"`   // what the user wrote in place of the last good; null without a Problem
 
-	Verbs Verbs     `json:"-"` // kept in a bucket of its own, since others write it
-	Held  *Override `json:"-"` // the whole node is down: from meta/down
+	Config []byte    `json:"-"` // last good config.json; kept in a bucket of its own, since lists do without: AllDesired
+	Verbs  Verbs     `json:"-"` // kept in a bucket of its own, since others write it
+	Held   *Override `json:"-"` // the whole node is down: from meta/down
 }
 
 // Refused is the part of a manifest that is not in force, since no instance can be made from it.

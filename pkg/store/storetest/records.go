@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"sync"
 	"testing"
@@ -36,7 +36,7 @@ func emptyHasNothing(t *testing.T, db *store.DB) {
 
 func putComesBack(t *testing.T, db *store.DB) {
 	web, broken := want("web"), want("broken")
-	web.Config = json.RawMessage(`{"big":18446744073709551615}`)
+	web.Config, web.InputHash = []byte(`{"big":18446744073709551615}`), "h"
 	web.Container.Spec.Process.Env = map[string]*string{"GONE": nil, "SET": new("1")}
 	source := store.Source{Name: "manifests", Identity: "8:1:77:0", Files: map[string]string{"a.yaml": "no kind"}}
 	rec := record("web", 2)
@@ -49,8 +49,15 @@ func putComesBack(t *testing.T, db *store.DB) {
 	commit(t, db, store.Change{Record: record("old", 1)})
 
 	equal(t, "Desired", must[*store.Desired](t)(db.Desired("web")), &web)
-	if d := must[*store.Desired](t)(db.Desired("broken")); d.Config != nil {
-		t.Errorf("a config that never was came back as %q", d.Config)
+	for name, want := range map[string][]byte{"web": web.Config, "broken": nil} {
+		if d := must[*store.Desired](t)(db.Desired(name)); !bytes.Equal(d.Config, want) {
+			t.Errorf("%s: config %q, want %q", name, d.Config, want)
+		}
+	}
+	commit(t, db, store.Change{Removed: []string{"web"}})
+	commit(t, db, store.Change{Desired: []store.Desired{{Container: web.Container, InputHash: "another"}}})
+	if d, err := db.Desired("web"); !isRecordError(err) {
+		t.Errorf("a removed name's config came back: %+v, %v", d, err)
 	}
 	equal(t, "Source", must[*store.Source](t)(db.Source("manifests")), &source)
 	equal(t, "Record", must[store.Record](t)(db.Record("web")), *rec)
@@ -67,6 +74,11 @@ func putComesBack(t *testing.T, db *store.DB) {
 	}
 	equal(t, "AllDesired", all, []string{"broken", "web"})
 	equal(t, "Records", recs, []string{"old", "web"})
+}
+
+func isRecordError(err error) bool {
+	_, ok := errors.AsType[*store.RecordError](err)
+	return ok
 }
 
 func stop(v *store.Verbs) error {
