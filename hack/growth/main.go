@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -66,45 +67,50 @@ func growth(ctx context.Context, bin string, many int) (rows []row, err error) {
 	return rows, nil
 }
 
-// measure has nodes of several sizes, one after the other.
+// measure has nodes of several sizes. What is timed by the clock alternates between a small and a large one, so that both
+// meet the same weather.
 func measure(ctx context.Context, bin string, own bool, many int) (n numbers, err error) {
-	err = inWorld(ctx, bin, own, func(ctx context.Context, w *world) error {
-		if _, err := w.drop(ctx, 0, 10); err != nil {
+	err = inWorld(ctx, bin, own, func(ctx context.Context, small *world) error {
+		if _, err := small.drop(ctx, 0, 10); err != nil {
 			return err
 		}
-		if n.editAmongFew, err = w.edits(ctx, 10); err != nil {
-			return err
-		}
-		if n.getFew, err = w.gets(ctx); err != nil {
-			return err
-		}
-		if _, err = w.drop(ctx, 10, 1000); err != nil {
-			return err
-		}
-		n.getMany, err = w.gets(ctx)
-		return err
-	})
-	if err != nil {
-		return n, err
-	}
-	for range 3 {
 		err := inWorld(ctx, bin, own, func(ctx context.Context, w *world) error {
-			cpu, err := w.drop(ctx, 0, 100)
-			n.dropFew = append(n.dropFew, cpu)
-			return err
+			if _, err := w.drop(ctx, 0, 1000); err != nil {
+				return err
+			}
+			for range rounds {
+				if err := errors.Join(small.get(ctx, &n.getFew), w.get(ctx, &n.getMany)); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
-		if err != nil {
-			return n, err
+		for range 3 {
+			err = errors.Join(err, inWorld(ctx, bin, own, func(ctx context.Context, w *world) error {
+				cpu, err := w.drop(ctx, 0, 100)
+				n.dropFew = append(n.dropFew, cpu)
+				return err
+			}))
 		}
-	}
-	err = inWorld(ctx, bin, own, func(ctx context.Context, w *world) error {
-		cpu, err := w.drop(ctx, 0, many)
 		if err != nil {
 			return err
 		}
-		n.dropMany = append(n.dropMany, cpu)
-		n.editAmongMany, err = w.edits(ctx, many)
-		return err
+		return inWorld(ctx, bin, own, func(ctx context.Context, w *world) error {
+			cpu, err := w.drop(ctx, 0, many)
+			if err != nil {
+				return err
+			}
+			n.dropMany = append(n.dropMany, cpu)
+			for round := range rounds {
+				// Each is edited when both are quiet, the one that is not first having waited a little longer.
+				err := errors.Join(small.quiet(ctx), w.quiet(ctx),
+					small.edit(ctx, round%10, &n.editAmongFew), w.edit(ctx, round*(many-1)/(rounds-1), &n.editAmongMany))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 	return n, err
 }

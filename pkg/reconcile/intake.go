@@ -20,6 +20,9 @@ const (
 	APISource  = "api"
 )
 
+// unreadSource holds the name of a record that cannot be read: what is not known is not free, and not to be written over.
+const unreadSource = "a record that cannot be read"
+
 // Intake says what a scan of the manifests directory changes about what is desired. It is pure but for load, which
 // reads a bundle's config.json. src is what is remembered of the directory, and boot the running boot's id. known is what
 // is desired so far, from any source: all of it, or for a partial scan what its files name or own.
@@ -72,12 +75,14 @@ func (in *intake) keepProblems(scan desired.Scan, src store.Source) {
 	}
 }
 
-// Reload says what is changed by config.json of the bundles that known containers want, whatever their source. It is as
-// pure as Intake.
+// Reload says what is changed by config.json of the bundles that known containers want, whatever their source but
+// unreadSource. It is as pure as Intake.
 func Reload(known []*store.Desired, load func(dir string) ([]byte, error), now time.Time) store.Change {
 	in := intake{now: now}
 	for _, d := range known {
-		in.desire(d.Wanted(), d.Source, d, load)
+		if d.Source != unreadSource {
+			in.desire(d.Wanted(), d.Source, d, load)
+		}
 	}
 	return in.change
 }

@@ -283,8 +283,8 @@ func (s *Sources) known(names set) (known []*store.Desired, err error) {
 	return known, nil
 }
 
-// unreadable holds a name: not known is not free.
+// unreadable is what stands for a record that cannot be read.
 func (s *Sources) unreadable(err *store.RecordError) *store.Desired {
 	s.Log.Error(err, "left as it is: what is wanted cannot be read", "container", err.Name)
-	return &store.Desired{Container: desired.Container{Name: err.Name}, Source: "a record that cannot be read"}
+	return &store.Desired{Container: desired.Container{Name: err.Name}, Source: unreadSource}
 }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -22,6 +23,7 @@ type wishes struct {
 	commits int
 	reads   map[string]int // of single names
 	fail    error          // of the next commit
+	damaged string         // a name whose record cannot be read
 }
 
 func newWishes() *wishes {
@@ -37,6 +39,9 @@ func (w *wishes) Source(string) (*store.Source, error) {
 
 func (w *wishes) Desired(name string) (*store.Desired, error) {
 	w.reads[name]++
+	if name == w.damaged {
+		return nil, w.damage()
+	}
 	d, ok := w.desired[name]
 	if !ok {
 		return nil, store.ErrNotFound
@@ -46,12 +51,20 @@ func (w *wishes) Desired(name string) (*store.Desired, error) {
 
 func (w *wishes) AllDesired() iter.Seq2[*store.Desired, error] {
 	return func(yield func(*store.Desired, error) bool) {
-		for _, d := range w.desired {
-			if !yield(&d, nil) {
+		for name, d := range w.desired {
+			if name == w.damaged {
+				if !yield(nil, w.damage()) {
+					return
+				}
+			} else if !yield(&d, nil) {
 				return
 			}
 		}
 	}
+}
+
+func (w *wishes) damage() error {
+	return &store.RecordError{Bucket: "desired", Name: w.damaged, Err: errors.New("damaged")}
 }
 
 func (w *wishes) Commit(_ context.Context, c store.Change) error {
@@ -257,4 +270,32 @@ func TestAppliedBundles(t *testing.T) {
 	becomes("", goodConfig)
 	becomes(goodConfig, goodConfig)
 	becomes(other, other)
+}
+
+// TestADamagedRecordIsLeftAlone: it is nobody's to give away or to write over, at a start and later.
+func TestADamagedRecordIsLeftAlone(t *testing.T) {
+	c := desired.Container{Name: "web", Spec: desired.Spec{Bundle: "/b"}}
+	m := &manifests{files: map[string]desired.File{"a.yaml": {Containers: []desired.Container{c}}}, bundles: map[string]string{"/b": goodConfig}}
+	w := newWishes()
+	s := &Sources{Store: w, Load: m.load, Wake: func(...string) {}, Log: logr.Discard()}
+	if err := s.Scanned(t.Context(), m.scan(true), false); err != nil {
+		t.Fatal(err)
+	}
+	was := string(asJSON(w.desired["web"]))
+	w.damaged = "web"
+	m.bundles["/b"] = "{"
+	for range 2 {
+		if err := errors.Join(s.Reload(t.Context(), "/b"), s.Scanned(t.Context(), m.scan(true), false)); err != nil {
+			t.Fatal(err)
+		}
+		m.files["a.yaml"] = desired.File{Containers: []desired.Container{c}, Errors: nil}
+		m.files["b.yaml"] = desired.File{Containers: []desired.Container{c}}
+		if is := string(asJSON(w.desired["web"])); is != was {
+			t.Errorf("written over: %s", is)
+		}
+		s = &Sources{Store: w, Load: m.load, Wake: func(...string) {}, Log: logr.Discard()} // a restart
+	}
+	if !strings.Contains(w.source.Files["a.yaml"], "cannot be read") {
+		t.Errorf("told: %q", w.source.Files)
+	}
 }
