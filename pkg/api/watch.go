@@ -184,7 +184,6 @@ func (h *Hub) happened(ctx context.Context, after uint64) error {
 // stream sends the lines of a watch for as long as both sides like.
 func stream(w http.ResponseWriter, lines iter.Seq2[[]byte, error]) error {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // that of a request: net/http would take it for a peer that has gone away
 	w.Header().Set("Content-Type", "application/json")
 	for l, err := range lines {
 		if err != nil {
