@@ -20,7 +20,7 @@ const (
 	maxWatchers = 4 * maxGuests
 	// maxDead bounds how many deleted containers a watcher who comes back can still be told of.
 	maxDead = 100
-	// floor is how often everything is rendered while somebody watches: what is observed can change without a commit.
+	// floor is how often everything is rendered while somebody watches, whether anybody has said that it has changed.
 	floor = 2 * time.Second
 )
 
@@ -81,6 +81,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// Look has a container rendered again, for what can be seen of it has changed, which no commit tells. It never blocks.
+func (h *Hub) Look(name string) { h.commits.Add(store.Touched{Names: map[string]bool{name: true}}) }
 
 func (h *Hub) watched() bool {
 	h.mu.Lock()

@@ -270,3 +270,18 @@ func TestAWatchOutlivesTheLimitsOfRequests(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is seen changes without a commit, as when a process dies or is frozen.
+func TestWatchTellsWhatIsOnlySeen(t *testing.T) {
+	w := newWorld(t)
+	w.want("web", nil)
+	w.ran("web", 1, -1, "")
+	watch := watching(t, client(t, serve(t, w)).Watch(t.Context(), ""))
+	told(watch, "added web Running", "synced")
+	w.Hub.again.Stop() // the floor would tell it, too
+	w.Hub.rendering.Lock()
+	w.alive["web.1"] = false
+	w.Hub.rendering.Unlock()
+	w.Hub.Look("web")
+	told(watch, "modified web Stopping")
+}
