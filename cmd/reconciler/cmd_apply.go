@@ -26,16 +26,16 @@ file, for stdin to the working directory. A bundle that cannot be used yet is a 
 		if len(*files) == 0 {
 			return usagef("apply needs -f FILE, -f DIR or -f -")
 		}
-		m := readManifests(cmd, *files)
-		if m.failed {
-			return errTold
+		found, err := readManifests(cmd, *files).containers()
+		if err != nil {
+			return err
 		}
 		client, err := clientOf(cmd)
 		if err != nil {
 			return err
 		}
 		defer client.Close()
-		return apply(cmd, client, m.found)
+		return apply(cmd, client, found)
 	}
 	return cmd
 }

@@ -25,11 +25,11 @@ that belongs to a file of the manifests directory is refused: remove that file.`
 		if len(names) > 0 || chosen.chosen {
 			return usagef("delete takes names, -l or -f: one of them")
 		}
-		m := readManifests(cmd, *files)
-		if m.failed {
-			return errTold
+		found, err := readManifests(cmd, *files).containers()
+		if err != nil {
+			return err
 		}
-		for _, w := range m.found {
+		for _, w := range found {
 			names = append(names, w.container.Name)
 		}
 		return v.run(cmd, chosen, names)

@@ -13,7 +13,7 @@ import (
 	"reconciler.dev/reconciler/pkg/reconcile"
 )
 
-// watchContainers prints what is, and then each change, until it is interrupted. With the daemon down it prints what the
+// watch prints what is, and then each change, until it is interrupted. With the daemon down it prints what the
 // store says, and goes on when a daemon answers.
 func (g *getting) watch(cmd *cobra.Command, list []api.Container, names []string) error {
 	paths, err := pathsOf(cmd)

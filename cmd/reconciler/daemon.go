@@ -140,6 +140,10 @@ func (d *daemon) open() (err error) {
 		Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
 	}
 	d.hub = api.NewHub(&reader)
+	d.loop.Do = func(ctx context.Context, a reconcile.Action) error {
+		defer d.hub.Look(a.Name) // what an effect has led to is seen, not on record
+		return executor.Do(ctx, a)
+	}
 	d.server = api.NewServer(&api.Node{
 		Reader:  reader,
 		Hub:     d.hub,
@@ -226,7 +230,11 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
-func (d *daemon) wake(name string) { d.loop.Wake(name) }
+// wake is told of what may have changed: the loop acts on it, and those who watch are shown.
+func (d *daemon) wake(name string) {
+	d.loop.Wake(name)
+	d.hub.Look(name)
+}
 
 // goDown is asked for by the API; it is carried out by an actor.
 func (d *daemon) goDown(context.Context) error {

@@ -41,6 +41,17 @@ func addFilename(cmd *cobra.Command) *[]string {
 	return cmd.Flags().StringArrayP("filename", "f", nil, "a `file`, a directory of manifests, or - for stdin; may be repeated")
 }
 
+// containers are all that were read, if there was no error and there are any.
+func (m *manifests) containers() ([]written, error) {
+	switch {
+	case m.failed:
+		return nil, errTold
+	case len(m.found) == 0:
+		return nil, errors.New("there is no manifest in what -f names: their names end in .yaml, .yml or .json")
+	}
+	return m.found, nil
+}
+
 func (m *manifests) fail(err error) {
 	m.failed = true
 	fmt.Fprintln(m.stderr, clean(err.Error()))

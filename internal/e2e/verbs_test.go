@@ -9,7 +9,7 @@ import (
 	"reconciler.dev/reconciler/internal/runctest"
 )
 
-// apply makes a container wanted from stdin's place, a file outside the manifests directory.
+// apply makes a container wanted by the API, from a manifest that lies outside the manifests directory.
 func (w *world) apply(name, bundle string) (said string) {
 	w.t.Helper()
 	file := filepath.Join(w.t.TempDir(), name+".yaml")

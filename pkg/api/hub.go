@@ -20,7 +20,7 @@ const (
 	maxWatchers = 4 * maxGuests
 	// maxDead bounds how many deleted containers a watcher who comes back can still be told of.
 	maxDead = 100
-	// floor is how often everything is rendered while somebody watches: what is observed can change without a commit.
+	// floor is how often everything is rendered while somebody watches, whether anybody has said that it has changed.
 	floor = 2 * time.Second
 )
 
@@ -39,6 +39,7 @@ type Hub struct {
 	mu        sync.Mutex // of all below; held for memory only
 	version   uint64     // of the last change
 	objects   map[string]*rendered
+	changes   []mark        // the last one of each object, oldest first, and some that were overtaken
 	dead      []string      // deleted names, the longest dead first
 	forgotten uint64        // what was deleted up to this version is not known any more
 	moved     chan struct{} // closed and replaced when there is something new
@@ -81,6 +82,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// Look has a container rendered again, for what can be seen of it has changed, which no commit tells. It never blocks.
+func (h *Hub) Look(name string) { h.commits.Add(store.Touched{Names: map[string]bool{name: true}}) }
 
 func (h *Hub) watched() bool {
 	h.mu.Lock()
@@ -174,13 +178,13 @@ func (h *Hub) put(c Container) {
 	if o != nil && !o.dead && string(o.root) == string(root) {
 		return
 	}
-	h.version++
 	if o == nil || o.dead {
-		o = &rendered{born: h.version}
+		o = &rendered{born: h.version + 1}
 		h.objects[c.Metadata.Name] = o
 		h.dead = slices.DeleteFunc(h.dead, func(name string) bool { return name == c.Metadata.Name })
 	}
-	o.version, o.root, o.guest = h.version, root, root
+	o.root, o.guest = root, root
+	h.changed(c.Metadata.Name, o)
 	if len(c.Spec.Process.Env) > 0 {
 		if o.guest, err = json.Marshal(c.withoutSecrets()); err != nil {
 			panic(err)
@@ -193,13 +197,29 @@ func (h *Hub) bury(name string) {
 	if o == nil || o.dead {
 		return
 	}
-	h.version++
-	o.dead, o.version = true, h.version
+	o.dead = true
+	h.changed(name, o)
 	if h.dead = append(h.dead, name); len(h.dead) > maxDead {
 		h.forgotten = h.objects[h.dead[0]].version
 		delete(h.objects, h.dead[0])
 		h.dead = h.dead[1:]
 	}
+}
+
+// changed notes a change of an object. What was overtaken is dropped in one go now and then.
+func (h *Hub) changed(name string, o *rendered) {
+	h.version++
+	o.version = h.version
+	h.changes = append(h.changes, mark{name, h.version})
+	if len(h.changes) > 2*len(h.objects)+maxDead {
+		h.changes = slices.DeleteFunc(h.changes, h.overtaken)
+	}
+}
+
+// overtaken: there was a later change of the same object, or it is forgotten.
+func (h *Hub) overtaken(m mark) bool {
+	o := h.objects[m.name]
+	return o == nil || o.version != m.version
 }
 
 // token names a version to a watcher, who passes it back and reads nothing in it.

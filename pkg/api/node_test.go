@@ -255,3 +255,22 @@ func TestDownAndUp(t *testing.T) {
 		t.Errorf("an endless reason: %v", err)
 	}
 }
+
+// What is held keeps its verbs for later: a pause that was there before is lifted by a resume meanwhile.
+func TestResumeWhileHeld(t *testing.T) {
+	w := newWorld(t)
+	w.want("web", nil)
+	w.ran("web", 1, -1, "")
+	if err := w.Pause(t.Context(), "web", "root"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Down(t.Context(), "", "root"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Resume(t.Context(), "web", "root"), w.Up(t.Context(), "root")); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := w.DB.Desired("web"); err != nil || d.State() != desired.Running {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

@@ -68,6 +68,9 @@ func TestWhoMayCallWhat(t *testing.T) {
 		guest = clientAs(t, nobody, gid, path)
 	}
 	for _, r := range routes {
+		if r.method != http.MethodGet && r.who != rootOnly {
+			t.Errorf("%s %s changes something, and is for %s", r.method, r.path, r.who)
+		}
 		url := strings.ReplaceAll(r.path, "{name}", "web")
 		_, err := guest.do(t.Context(), r.method, url, nil)
 		if forbidden := errors.Is(err, ErrForbidden); forbidden != (r.who == rootOnly) {

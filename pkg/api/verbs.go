@@ -89,15 +89,18 @@ func (n *Node) Resume(ctx context.Context, name, by string) error {
 		once := *d
 		once.Held = nil // what is wanted when the hold is lifted
 		if once.State() != desired.Paused {
-			return nil, n.notPaused(&once)
+			if err := n.notPaused(&once); err != nil {
+				return nil, err
+			}
 		}
 		return func(v *store.Verbs) { override(d, v, desired.Running, by) }, nil
 	})
 }
 
+// notPaused refuses what is not paused. It is nil for what somebody froze behind our back.
 func (n *Node) notPaused(d *store.Desired) error {
 	c, err := n.object(d)
-	if err != nil {
+	if err != nil || c.Status.Phase == paused {
 		return err
 	}
 	e := &Error{Reason: "Conflict", Message: fmt.Sprintf("container %q is not paused: it is %s", c.Metadata.Name, c.Status.Phase)}

@@ -78,12 +78,12 @@ type mark struct {
 func (h *Hub) after(seen uint64) (marks []mark, now uint64, moved <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for name, o := range h.objects {
-		if o.version > seen && !(o.dead && seen == 0) {
-			marks = append(marks, mark{name, o.version})
+	first, _ := slices.BinarySearchFunc(h.changes, seen+1, func(m mark, version uint64) int { return cmp.Compare(m.version, version) })
+	for _, m := range h.changes[first:] {
+		if !h.overtaken(m) && !(seen == 0 && h.objects[m.name].dead) {
+			marks = append(marks, m)
 		}
 	}
-	slices.SortFunc(marks, func(a, b mark) int { return cmp.Compare(a.version, b.version) })
 	return marks, h.version, h.moved
 }
 
@@ -184,7 +184,6 @@ func (h *Hub) happened(ctx context.Context, after uint64) error {
 // stream sends the lines of a watch for as long as both sides like.
 func stream(w http.ResponseWriter, lines iter.Seq2[[]byte, error]) error {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // that of a request: net/http would take it for a peer that has gone away
 	w.Header().Set("Content-Type", "application/json")
 	for l, err := range lines {
 		if err != nil {

@@ -270,3 +270,34 @@ func TestAWatchOutlivesTheLimitsOfRequests(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is seen changes without a commit, as when a process dies or is frozen.
+func TestWatchTellsWhatIsOnlySeen(t *testing.T) {
+	w := newWorld(t)
+	w.want("web", nil)
+	w.ran("web", 1, -1, "")
+	watch := watching(t, client(t, serve(t, w)).Watch(t.Context(), ""))
+	told(watch, "added web Running", "synced")
+	w.Hub.again.Stop() // the floor would tell it, too
+	w.Hub.rendering.Lock()
+	w.alive["web.1"] = false
+	w.Hub.rendering.Unlock()
+	w.Hub.Look("web")
+	told(watch, "modified web Stopping")
+}
+
+// What a hub keeps grows with the containers, not with their changes, and is no less for that.
+func TestChangesDoNotPileUp(t *testing.T) {
+	h := newWorld(t).Hub
+	h.put(Container{Metadata: Metadata{Name: "steady"}})
+	for n := range int64(10_000) {
+		h.put(Container{Metadata: Metadata{Name: "busy", Generation: n}})
+	}
+	if len(h.changes) > 2*len(h.objects)+maxDead {
+		t.Errorf("%d changes are kept of %d containers", len(h.changes), len(h.objects))
+	}
+	marks, now, _ := h.after(0)
+	if want := []mark{{"steady", 1}, {"busy", 10_001}}; !slices.Equal(marks, want) || now != 10_001 {
+		t.Errorf("got %v at %d", marks, now)
+	}
+}

@@ -52,6 +52,17 @@ func (db *DB) Subscribe() *Subscription {
 	return s
 }
 
+// Add has the subscription say that something else was touched. It never blocks.
+func (s *Subscription) Add(t Touched) {
+	s.mu.Lock()
+	s.since.add(t)
+	s.mu.Unlock()
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+}
+
 // Ready is readable when there is something to take.
 func (s *Subscription) Ready() <-chan struct{} { return s.ready }
 
@@ -70,13 +81,6 @@ func (s *Subscription) Close() { s.db.subscribers.Delete(s) }
 // tell has every subscription hear of a commit.
 func (db *DB) tell(t Touched) {
 	for s := range db.subscribers.Range {
-		s := s.(*Subscription)
-		s.mu.Lock()
-		s.since.add(t)
-		s.mu.Unlock()
-		select {
-		case s.ready <- struct{}{}:
-		default:
-		}
+		s.(*Subscription).Add(t)
 	}
 }
