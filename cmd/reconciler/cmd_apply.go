@@ -56,7 +56,8 @@ func apply(cmd *cobra.Command, client *api.Client, found []written) error {
 			return err
 		}
 		if applied.Problem != "" {
-			complain(cmd.ErrOrStderr(), fmt.Errorf("warning: %s: the bundle of %s cannot be used now: %s", w.file, w.container.Name, clean(applied.Problem)))
+			complain(cmd.ErrOrStderr(), fmt.Errorf("warning: %s: the bundle of %s cannot be used now: %s",
+				w.file, w.container.Name, clean(applied.Problem)))
 		}
 	}
 	return errors.Join(append(errs, warnOfHold(cmd, client, ""))...)

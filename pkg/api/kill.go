@@ -31,7 +31,8 @@ func (n *Node) Kill(ctx context.Context, name, signal, by string) error {
 	if a == nil || c.Status.PID == nil {
 		return notRunning(d, c)
 	}
-	if err := n.event(ctx, "KillRequested", name, fmt.Sprintf("%s to %s, asked for by %s", desired.SignalName(number), a.Instance, by)); err != nil {
+	asked := fmt.Sprintf("%s to %s, asked for by %s", desired.SignalName(number), a.Instance, by)
+	if err := n.event(ctx, "KillRequested", name, asked); err != nil {
 		return err
 	}
 	if err := n.Signal(a.Instance, *a.Process, signal); err != nil {
