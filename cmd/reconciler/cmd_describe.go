@@ -32,7 +32,7 @@ func newDescribeCommand() *cobra.Command {
 			return err
 		}
 		defer closer.Close()
-		found, err := chosen.find(cmd, reading, names)
+		found, err := chosen.find(cmd, reading, names, true)
 		if len(found) == 0 && err == nil {
 			chosen.none(cmd)
 		}

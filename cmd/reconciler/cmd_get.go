@@ -56,11 +56,14 @@ func (g *getting) run(cmd *cobra.Command, names []string) error {
 		return err
 	}
 	defer closer.Close()
-	list, err := g.chosen.find(cmd, reading, names)
-	if err := warnOfHold(cmd, reading, ""); err != nil {
-		complain(cmd.ErrOrStderr(), err)
+	list, err := g.chosen.find(cmd, reading, names, g.output.whole())
+	state, nodeErr := reading.NodeState(cmd.Context())
+	if nodeErr != nil {
+		complain(cmd.ErrOrStderr(), nodeErr)
 	}
+	tellHold(cmd, state.Down, "")
 	if len(names) == 0 {
+		tellOrphans(cmd, state.Orphans)
 		if len(list) == 0 && err == nil {
 			g.chosen.none(cmd)
 		}

@@ -77,7 +77,7 @@ func (w *waiting) names(cmd *cobra.Command, client *api.Client, names []string, 
 	if goal.Deleted && len(names) > 0 {
 		return names, nil
 	}
-	found, err := w.chosen.find(cmd, client, names)
+	found, err := w.chosen.find(cmd, client, names, true)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func completeNames(cmd *cobra.Command, given []string, _ string) ([]string, cobr
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	defer closer.Close()
-	list, err := reading.Containers(ctx)
+	list, err := reading.Brief(ctx)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

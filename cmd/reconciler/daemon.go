@@ -138,6 +138,7 @@ func (d *daemon) open() (err error) {
 	reader := api.Reader{
 		DB: d.db, LogDir: d.paths.Logs,
 		Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
+		Orphans: d.orphans.List,
 	}
 	d.hub = api.NewHub(&reader)
 	d.loop.Do = func(ctx context.Context, a reconcile.Action) error {

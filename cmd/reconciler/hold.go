@@ -11,15 +11,29 @@ import (
 // warnOfHold tells on stderr that the whole node is held, if it is: who, when, why, and how it ends.
 func warnOfHold(cmd *cobra.Command, reading api.Reading, more string) error {
 	state, err := reading.NodeState(cmd.Context())
-	if err != nil || state.Down == nil {
-		return err
+	if err == nil {
+		tellHold(cmd, state.Down, more)
 	}
-	line := heldBy(state.Down) + "; `reconciler up` lifts that"
+	return err
+}
+
+func tellHold(cmd *cobra.Command, down *api.Down, more string) {
+	if down == nil {
+		return
+	}
+	line := heldBy(down) + "; `reconciler up` lifts that"
 	if more != "" {
 		line += ", and " + more
 	}
 	complain(cmd.ErrOrStderr(), fmt.Errorf("%s", clean(line)))
-	return nil
+}
+
+// tellOrphans tells on stderr what is in our places and belongs to no container.
+func tellOrphans(cmd *cobra.Command, orphans []string) {
+	for _, id := range orphans {
+		complain(cmd.ErrOrStderr(), fmt.Errorf("%s is in our runtime root, run directory or cgroup and belongs to no container: "+
+			"a manifest of that name takes it back, `reconciler run --prune` removes it", clean(id)))
+	}
 }
 
 func heldBy(d *api.Down) string {

@@ -37,6 +37,9 @@ func addFormat(cmd *cobra.Command, allowed ...string) *format {
 	return f
 }
 
+// whole: what is printed is all there is to an object.
+func (f *format) whole() bool { return f.value == "json" || f.value == "yaml" }
+
 // object prints v whole, if that is what the user wants.
 func (f *format) object(w io.Writer, v any) (printed bool, err error) {
 	switch f.value {

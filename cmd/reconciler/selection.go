@@ -64,23 +64,27 @@ func (s *selection) matches(c *api.Container, names map[string]bool) bool {
 	return (len(names) == 0 || names[c.Metadata.Name]) && s.selector.Matches(c.Metadata.Labels)
 }
 
-// find are the containers that are meant: those named, else those that match. What could not be had is in the error, the
-// others are returned beside it.
-func (s *selection) find(cmd *cobra.Command, reading api.Reading, names []string) ([]api.Container, error) {
+// find are the containers that are meant: those named, else those that match, whole or brief. What could not be had is in
+// the error, the others are returned beside it.
+func (s *selection) find(cmd *cobra.Command, reading api.Reading, names []string, whole bool) ([]api.Container, error) {
 	if len(names) > 0 {
 		return namedContainers(cmd, reading, names)
 	}
-	list, err := reading.Containers(cmd.Context())
+	list := reading.Brief
+	if whole {
+		list = reading.Containers
+	}
+	all, err := list(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
 	var found []api.Container
-	for _, c := range list.Items {
+	for _, c := range all.Items {
 		if s.matches(&c, nil) {
 			found = append(found, c)
 		}
 	}
-	return found, told(list.Problems)
+	return found, told(all.Problems)
 }
 
 func namedContainers(cmd *cobra.Command, reading api.Reading, names []string) ([]api.Container, error) {

@@ -39,7 +39,7 @@ func (v verb) run(cmd *cobra.Command, chosen *selection, names []string) error {
 	if len(names) > 0 {
 		return v.each(cmd, client, names)
 	}
-	found, err := chosen.find(cmd, client, nil)
+	found, err := chosen.find(cmd, client, nil, false)
 	for _, c := range found {
 		if v.fits == nil || v.fits(&c) {
 			names = append(names, c.Metadata.Name)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -190,6 +191,10 @@ func TestPrune(t *testing.T) {
 		return err == nil && strings.Contains(out, "left alone while 1 manifest")
 	})
 	w.direct("state", "mine.1")
+	get := exec.Command(filepath.Join(bin, "reconciler"), "--root", w.root, "get")
+	if out, err := get.CombinedOutput(); err != nil || !strings.Contains(string(out), "mine.1 is in our runtime root") {
+		t.Errorf("get does not tell of it: %v %s", err, out)
+	}
 	w.must(os.Remove(w.file("bad")))
 	w.until("it is pruned", func() bool {
 		out, err := w.try("events", "mine.1")

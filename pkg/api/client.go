@@ -55,6 +55,11 @@ func (c *Client) Containers(ctx context.Context) (List[Container], error) {
 	return ask[List[Container]](ctx, c, http.MethodGet, "/v1/containers")
 }
 
+// Brief implements Reading.
+func (c *Client) Brief(ctx context.Context) (List[Container], error) {
+	return ask[List[Container]](ctx, c, http.MethodGet, "/v1/containers?brief=true")
+}
+
 // Container implements Reading.
 func (c *Client) Container(ctx context.Context, name string) (*Container, error) {
 	return ask[*Container](ctx, c, http.MethodGet, containerPath(name))

@@ -30,6 +30,9 @@ func listContainers(b Backend, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.FormValue("brief") == "true" {
+		return send(w, http.StatusOK, briefly(list))
+	}
 	if !full {
 		for i := range list.Items {
 			list.Items[i] = list.Items[i].withoutSecrets()

@@ -21,6 +21,9 @@ type NodeState struct {
 	// Problems are the records that could not be read: what they are about may live as well. Neither is ever null.
 	Live     []string `json:"live"`
 	Problems []string `json:"problems"`
+	// Orphans are the ids of what is in our runtime root, run directory and cgroup and belongs to no container on record,
+	// sorted. It is null while no daemon has looked.
+	Orphans []string `json:"orphans"`
 }
 
 // NodeState implements Reading.
@@ -35,7 +38,11 @@ func (r *Reader) NodeState(context.Context) (NodeState, error) {
 		}
 	}
 	list, err := listOf(live, errors.Join(unread...))
-	return NodeState{Down: down, Live: list.Items, Problems: list.Problems}, err
+	state := NodeState{Down: down, Live: list.Items, Problems: list.Problems}
+	if r.Orphans != nil && err == nil {
+		state.Orphans, err = r.Orphans()
+	}
+	return state, err
 }
 
 // maxReason bounds the user's own words, in bytes.

@@ -16,6 +16,9 @@ import (
 type Reading interface {
 	// Containers are in name order.
 	Containers(ctx context.Context) (List[Container], error)
+	// Brief is Containers with no more in them than a table shows: names, labels and source, bundle and state, and of the
+	// status all but conditions, hash and messages.
+	Brief(ctx context.Context) (List[Container], error)
 	// Container returns an error that is ErrNotFound for a name that is not wanted.
 	Container(ctx context.Context, name string) (*Container, error)
 	// Exits are oldest first. Names that were removed are known for some days.
@@ -33,6 +36,9 @@ type Reader struct {
 	DB      *store.DB
 	Observe func([]observed.Question) observed.Snapshot
 	LogDir  string // holds <name>/<attempt>.log
+
+	// Orphans are what is in our places and belongs to no container; nil where nobody has looked.
+	Orphans func() ([]string, error)
 }
 
 var _ Reading = (*Reader)(nil)
@@ -41,6 +47,9 @@ var _ Reading = (*Reader)(nil)
 func (r *Reader) Containers(context.Context) (List[Container], error) {
 	return listOf(r.render(r.DB.AllDesired()))
 }
+
+// Brief implements Reading.
+func (r *Reader) Brief(ctx context.Context) (List[Container], error) { return r.Containers(ctx) }
 
 // render makes the objects of those that are wanted, beside the errors of those that cannot be read.
 func (r *Reader) render(all iter.Seq2[*store.Desired, error]) ([]Container, error) {

@@ -20,7 +20,7 @@ var routes = []struct {
 	do           handler
 }{
 	{"GET", "/v1/version", readers, getVersion},
-	{"GET", "/v1/containers", readers, listContainers}, // ?watch=true&token=T: lines of Change[Container]
+	{"GET", "/v1/containers", readers, listContainers}, // ?brief=true; ?watch=true&token=T: lines of Change[Container]
 	{"GET", "/v1/containers/{name}", readers, named(getContainer)},
 	{"GET", "/v1/containers/{name}/exits", readers, named(listExits)},
 	{"GET", "/v1/containers/{name}/logs", rootOnly, named(getLogs)}, // ?attempt=N&previous=BOOL&tail=N: plain text

@@ -11,7 +11,7 @@ import (
 )
 
 // Orphans tends what is in our places and belongs to no name on record: it tells of each once, and removes it where that
-// was asked for. Its methods are for one goroutine.
+// was asked for.
 type Orphans struct {
 	Seen  func(known func(name string) bool) []string // as of the last list
 	Store interface {
@@ -24,16 +24,24 @@ type Orphans struct {
 	told []string
 }
 
-// Tend is due after each list.
-func (o *Orphans) Tend(ctx context.Context) error {
+// List is what there is of them as of the last list of instances. It may be called from any goroutine.
+func (o *Orphans) List() ([]string, error) {
 	names, err := o.Store.Names()
+	if err != nil {
+		return nil, err
+	}
+	return o.Seen(func(name string) bool {
+		_, ours := slices.BinarySearch(names, name)
+		return ours
+	}), nil
+}
+
+// Tend is due after each list of instances. Only one may be under way.
+func (o *Orphans) Tend(ctx context.Context) error {
+	orphans, err := o.List()
 	if err != nil {
 		return err
 	}
-	orphans := o.Seen(func(name string) bool {
-		_, ours := slices.BinarySearch(names, name)
-		return ours
-	})
 	said, err := o.verdict()
 	if err != nil {
 		return err

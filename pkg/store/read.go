@@ -172,8 +172,9 @@ func (db *DB) Names() ([]string, error) {
 	var names []string
 	err := db.view(func(tx *bbolt.Tx) error {
 		for _, bucket := range [][]byte{bucketDesired, bucketStatus} {
-			for _, r := range rowsOf(tx.Bucket(bucket)) {
-				names = append(names, string(r.key))
+			c := tx.Bucket(bucket).Cursor()
+			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+				names = append(names, string(k))
 			}
 		}
 		return nil
