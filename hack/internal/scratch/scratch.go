@@ -20,7 +20,7 @@ import (
 type World struct {
 	Dir     string // root's, 0700
 	Parent  string // the cgroup parent, without a slash
-	Runtime string // given to --runtime; may be set before Start
+	Runtime string // given to --runtime: runc; another one, by FindRuntime, may be set before Start
 
 	reconciler string
 	log        *os.File
@@ -52,9 +52,9 @@ func New(bin string) (*World, error) {
 	if _, err := os.Stat(reconciler); err != nil {
 		return nil, fmt.Errorf("no program to try (run make build): %w", err)
 	}
-	runtime, err := exec.LookPath("runc")
+	runtime, err := FindRuntime("runc")
 	if err != nil {
-		return nil, fmt.Errorf("no runtime (run hack/setup): %w", err)
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("/var/tmp", "reconciler.")
 	if err != nil {
