@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -90,25 +91,22 @@ func (g *getting) print(w io.Writer, list []api.Container, single bool) error {
 	if printed, err := g.output.object(w, whole); printed {
 		return err
 	}
-	if g.output.value == "name" {
+	lines := bufio.NewWriter(w) // one write(2) a row would take longer than all else
+	switch {
+	case g.output.value == "name":
 		for _, c := range list {
-			if _, err := fmt.Fprintln(w, clean(c.Metadata.Name)); err != nil {
+			fmt.Fprintln(lines, clean(c.Metadata.Name)) // an error stays, and Flush returns it
+		}
+	case len(list) > 0:
+		rows := g.rows(list, time.Now())
+		c := newColumns(lines, rows...)
+		for _, row := range rows {
+			if err := c.print(row); err != nil {
 				return err
 			}
 		}
-		return nil
 	}
-	if len(list) == 0 {
-		return nil
-	}
-	rows := g.rows(list, time.Now())
-	c := newColumns(w, rows...)
-	for _, row := range rows {
-		if err := c.print(row); err != nil {
-			return err
-		}
-	}
-	return nil
+	return lines.Flush()
 }
 
 // rows are the table's, the header among them.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -57,6 +58,7 @@ type daemon struct {
 func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer) error {
 	// Containers' working directories are made by us; what is ours alone has modes of its own.
 	syscall.Umask(0o022)
+	debug.SetGCPercent(100)
 	if err := prepare(paths); err != nil {
 		return err
 	}

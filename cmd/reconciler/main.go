@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -30,6 +31,8 @@ const (
 )
 
 func main() {
+	// A client lives for milliseconds, in which collecting costs more than it frees; a daemon decides for itself.
+	debug.SetGCPercent(400)
 	// A pipe closed by its reader is then an error like any other, and not the end in the middle of something.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := untilSignal(context.Background())

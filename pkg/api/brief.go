@@ -33,13 +33,23 @@ type brief struct {
 
 func briefly(list List[Container]) List[brief] {
 	short := List[brief]{Items: make([]brief, len(list.Items)), Problems: list.Problems}
-	for i, c := range list.Items {
-		b := &short.Items[i]
+	for i := range list.Items {
+		c, b := &list.Items[i], &short.Items[i]
 		b.Metadata.Name, b.Metadata.Labels, b.Metadata.Source = c.Metadata.Name, c.Metadata.Labels, c.Metadata.Source
 		b.Spec.Bundle, b.Spec.State = c.Spec.Bundle, c.Spec.State
-		s := c.Status
+		s := &c.Status
 		b.Status.Phase, b.Status.Instance, b.Status.PID, b.Status.StartedAt = s.Phase, s.Instance, s.PID, s.StartedAt
 		b.Status.RestartCount, b.Status.Override, b.Status.LastExit = s.RestartCount, s.Override, s.LastExit
 	}
 	return short
+}
+
+// container is the part again, in its place.
+func (b *brief) container() (c Container) {
+	c.Metadata.Name, c.Metadata.Labels, c.Metadata.Source = b.Metadata.Name, b.Metadata.Labels, b.Metadata.Source
+	c.Spec.Bundle, c.Spec.State = b.Spec.Bundle, b.Spec.State
+	s := &c.Status
+	s.Phase, s.Instance, s.PID, s.StartedAt = b.Status.Phase, b.Status.Instance, b.Status.PID, b.Status.StartedAt
+	s.RestartCount, s.Override, s.LastExit = b.Status.RestartCount, b.Status.Override, b.Status.LastExit
+	return c
 }

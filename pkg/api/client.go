@@ -57,7 +57,12 @@ func (c *Client) Containers(ctx context.Context) (List[Container], error) {
 
 // Brief implements Reading.
 func (c *Client) Brief(ctx context.Context) (List[Container], error) {
-	return ask[List[Container]](ctx, c, http.MethodGet, "/v1/containers?brief=true")
+	short, err := ask[List[brief]](ctx, c, http.MethodGet, "/v1/containers?brief=true")
+	list := List[Container]{Items: make([]Container, len(short.Items)), Problems: short.Problems}
+	for i := range short.Items {
+		list.Items[i] = short.Items[i].container()
+	}
+	return list, err
 }
 
 // Container implements Reading.

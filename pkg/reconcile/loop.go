@@ -44,6 +44,7 @@ type Loop struct {
 
 	mu       sync.Mutex
 	dirty    map[string]bool // names to look at
+	backlog  []string        // names to look at when there is time, a batch a pass
 	draining bool
 	wake     chan struct{}
 
@@ -82,14 +83,20 @@ func (l *Loop) Wake(names ...string) {
 	}
 }
 
-// WakeAll has the loop look at every name again.
+// WakeAll has the loop look at every name again, a batch at a time: a name that is woken meanwhile need not wait for all.
 func (l *Loop) WakeAll() {
 	names, err := l.Wants.Names()
 	if err != nil {
 		l.Log.Error(err, "names cannot be read")
 	}
-	l.Wake(names...)
+	l.mu.Lock()
+	l.backlog = names
+	l.mu.Unlock()
+	l.Wake()
 }
+
+// batch is how many names of a backlog are planned in one pass.
+const batch = 256
 
 // Drain stops every container as if all were wanted Stopped, and returns once nothing is left of any. From then on this
 // loop starts nothing.
@@ -178,11 +185,20 @@ func (l *Loop) pass(ctx context.Context) {
 	l.mu.Lock()
 	due := l.dirty
 	l.dirty = map[string]bool{}
+	n := min(batch, len(l.backlog))
+	for _, name := range l.backlog[:n] {
+		due[name] = true
+	}
+	l.backlog = l.backlog[n:]
+	more := len(l.backlog) > 0
 	draining := l.draining
 	for name := range l.busy {
 		delete(due, name) // looked at when its effect is finished
 	}
 	l.mu.Unlock()
+	if more {
+		l.Wake()
+	}
 
 	steps, unread := l.plan(due)
 	for _, name := range unread {

@@ -45,6 +45,9 @@ func decode[T any](bucket []byte, key string, raw []byte, fits func(*T) bool) (T
 }
 
 func decodeDesired(name string, raw []byte) (*Desired, error) {
+	if raw == nil {
+		return nil, ErrNotFound
+	}
 	d, err := decode(bucketDesired, name, raw, func(d *Desired) bool { return d.Container.Name == name })
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ type memoized[T any] struct {
 	v   T
 }
 
-// get is the value that raw decodes to. raw is kept, and must not change.
+// get is the value that raw decodes to. raw may be of a transaction.
 func (m *memo[T]) get(key string, raw []byte, decode func(key string, raw []byte) (T, error)) (T, error) {
 	m.mu.Lock()
 	kept, found := m.kept[key]
@@ -26,6 +26,7 @@ func (m *memo[T]) get(key string, raw []byte, decode func(key string, raw []byte
 	if found && bytes.Equal(kept.raw, raw) {
 		return kept.v, nil
 	}
+	raw = bytes.Clone(raw)
 	v, err := decode(key, raw)
 	m.mu.Lock()
 	defer m.mu.Unlock()

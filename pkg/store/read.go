@@ -47,42 +47,34 @@ func rowsOf(b *bbolt.Bucket) []row {
 // Desired returns what is wanted of a name, ErrNotFound if it is not desired. Maps, slices and what is pointed to are
 // shared between all who ask: they must not be changed. The same goes for AllDesired and for records, but for the slice
 // of attempts, which is the caller's own.
-func (db *DB) Desired(name string) (*Desired, error) {
-	var raw, config, verbs, down []byte
-	err := db.view(func(tx *bbolt.Tx) error {
-		raw = bytes.Clone(tx.Bucket(bucketDesired).Get([]byte(name)))
-		config = bytes.Clone(tx.Bucket(bucketConfigs).Get([]byte(name)))
-		verbs = bytes.Clone(tx.Bucket(bucketOverrides).Get([]byte(name)))
-		down = bytes.Clone(tx.Bucket(bucketMeta).Get(keyDown))
+func (db *DB) Desired(name string) (d *Desired, err error) {
+	viewErr := db.view(func(tx *bbolt.Tx) error {
+		d, err = db.desiredIn(tx, name, tx.Bucket(bucketDesired).Get([]byte(name)))
+		if err == nil && d.InputHash != "" {
+			d.Config = bytes.Clone(tx.Bucket(bucketConfigs).Get([]byte(name)))
+		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if raw == nil {
-		return nil, ErrNotFound
-	}
-	d, err := db.desiredWith(name, raw, verbs, down)
-	if err != nil || d.InputHash == "" {
-		return d, err
-	}
-	if config == nil {
+	switch {
+	case viewErr != nil:
+		return nil, viewErr
+	case err == nil && d.InputHash != "" && d.Config == nil:
 		return nil, &RecordError{Bucket: string(bucketConfigs), Name: name, Err: errors.New("it is missing")}
 	}
-	d.Config = config
-	return d, nil
+	return d, err
 }
 
-func (db *DB) desiredWith(name string, raw, verbs, down []byte) (*Desired, error) {
+// desiredIn is Desired, without its Config.
+func (db *DB) desiredIn(tx *bbolt.Tx, name string, raw []byte) (*Desired, error) {
 	kept, err := db.desired.get(name, raw, decodeDesired)
 	if err != nil {
 		return nil, err
 	}
 	d := new(*kept)
-	if d.Verbs, err = decodeVerbs(name, verbs); err != nil {
+	if d.Verbs, err = decodeVerbs(name, tx.Bucket(bucketOverrides).Get([]byte(name))); err != nil {
 		return nil, err
 	}
-	held, err := db.decodeDown(down)
+	held, err := db.decodeDown(tx.Bucket(bucketMeta).Get(keyDown))
 	if err != nil {
 		return nil, err // held or not is not known, so neither is what is wanted
 	}
@@ -101,46 +93,25 @@ func (db *DB) Down() (*Down, error) {
 	return db.decodeDown(raw)
 }
 
-// AllDesired yields what is wanted of every name, without its Config, as of one moment, in name order. One that cannot be read is yielded
-// as a *RecordError, which names it: it is not known, not unwanted. Any other error ends the sequence. The loop's body
-// may use the store.
-func (db *DB) AllDesired() iter.Seq2[*Desired, error] {
-	return func(yield func(*Desired, error) bool) {
-		var rows []row
-		var down []byte
-		verbs := map[string][]byte{}
-		err := db.view(func(tx *bbolt.Tx) error {
-			rows = rowsOf(tx.Bucket(bucketDesired))
-			for _, r := range rowsOf(tx.Bucket(bucketOverrides)) {
-				verbs[string(r.key)] = r.value
-			}
-			down = bytes.Clone(tx.Bucket(bucketMeta).Get(keyDown))
-			return nil
-		})
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for _, r := range rows {
-			name := string(r.key)
-			if !yield(db.desiredWith(name, r.value, verbs[name], down)) {
-				return
-			}
-		}
-	}
-}
+// AllDesired yields what is wanted of every name, without its Config, as of one moment, in name order. One that cannot be
+// read is yielded as a *RecordError, which names it: it is not known, not unwanted. Any other error ends the sequence. The
+// loop's body may use the store.
+func (db *DB) AllDesired() iter.Seq2[*Desired, error] { return all(db, bucketDesired, db.desiredIn) }
 
 // Record returns what is on record about a name: a record with nothing but the name if there is none. A record that
 // cannot be read is a *RecordError.
-func (db *DB) Record(name string) (Record, error) {
-	raw, err := db.value(bucketStatus, name)
-	if err != nil {
-		return Record{Name: name}, err
+func (db *DB) Record(name string) (r Record, err error) {
+	viewErr := db.view(func(tx *bbolt.Tx) error {
+		r, err = db.recordIn(tx, name, tx.Bucket(bucketStatus).Get([]byte(name)))
+		return nil
+	})
+	if viewErr != nil {
+		return Record{Name: name}, viewErr
 	}
-	return db.record(name, raw)
+	return r, err
 }
 
-func (db *DB) record(name string, raw []byte) (Record, error) {
+func (db *DB) recordIn(_ *bbolt.Tx, name string, raw []byte) (Record, error) {
 	r, err := db.records.get(name, raw, decodeRecord)
 	r.Attempts = slices.Clone(r.Attempts)
 	return r, err
@@ -148,19 +119,31 @@ func (db *DB) record(name string, raw []byte) (Record, error) {
 
 // Records yields every record, tombstones included, as of one moment, in name order. One that cannot be read is yielded
 // with its name and a *RecordError; any other error ends the sequence. The loop's body may use the store.
-func (db *DB) Records() iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		var rows []row
+func (db *DB) Records() iter.Seq2[Record, error] { return all(db, bucketStatus, db.recordIn) }
+
+// all yields the values of a bucket, read in one transaction that is over when the first is yielded.
+func all[T any](db *DB, bucket []byte, read func(tx *bbolt.Tx, name string, raw []byte) (T, error)) iter.Seq2[T, error] {
+	type result struct {
+		v   T
+		err error
+	}
+	return func(yield func(T, error) bool) {
+		var results []result
 		err := db.view(func(tx *bbolt.Tx) error {
-			rows = rowsOf(tx.Bucket(bucketStatus))
+			c := tx.Bucket(bucket).Cursor()
+			for k, raw := c.First(); k != nil; k, raw = c.Next() {
+				v, err := read(tx, string(k), raw)
+				results = append(results, result{v, err})
+			}
 			return nil
 		})
 		if err != nil {
-			yield(Record{}, err)
+			var none T
+			yield(none, err)
 			return
 		}
-		for _, r := range rows {
-			if !yield(db.record(string(r.key), r.value)) {
+		for _, r := range results {
+			if !yield(r.v, r.err) {
 				return
 			}
 		}
