@@ -23,8 +23,8 @@ type Applied struct {
 
 // Apply makes a container wanted, its bundle's path absolute. The error is ErrConflict for a name that a manifest's file
 // owns.
-func (n *Node) Apply(ctx context.Context, c desired.Container) (Applied, error) {
-	result, err := n.Wishes.Apply(ctx, c)
+func (n *Node) Apply(ctx context.Context, c desired.Container, by string) (Applied, error) {
+	result, err := n.Wishes.Apply(ctx, c, by)
 	if owned, ok := errors.AsType[*reconcile.OwnedError](err); ok {
 		return Applied{}, conflictOf(owned, "edit that file, or give this container another name")
 	}
@@ -39,8 +39,8 @@ func (n *Node) Apply(ctx context.Context, c desired.Container) (Applied, error) 
 }
 
 // Delete takes back what Apply made wanted. The error is ErrConflict for a name that a manifest's file owns.
-func (n *Node) Delete(ctx context.Context, name string) error {
-	err := n.Wishes.Delete(ctx, name)
+func (n *Node) Delete(ctx context.Context, name, by string) error {
+	err := n.Wishes.Delete(ctx, name, by)
 	if owned, ok := errors.AsType[*reconcile.OwnedError](err); ok {
 		return conflictOf(owned, "remove that file, or the container from it")
 	}
@@ -103,7 +103,7 @@ func applyContainer(b Backend, name string, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return err
 	}
-	applied, err := b.Apply(r.Context(), c)
+	applied, err := b.Apply(r.Context(), c, peerOf(r.Context()).String())
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func applyContainer(b Backend, name string, w http.ResponseWriter, r *http.Reque
 }
 
 func deleteContainer(b Backend, name string, w http.ResponseWriter, r *http.Request) error {
-	if err := b.Delete(r.Context(), name); err != nil {
+	if err := b.Delete(r.Context(), name, peerOf(r.Context()).String()); err != nil {
 		return err
 	}
 	return send(w, http.StatusAccepted, struct{}{})

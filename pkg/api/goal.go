@@ -10,11 +10,9 @@ import (
 
 // Phases are all phases there are.
 var Phases = []reconcile.Phase{
-	reconcile.Pending, reconcile.Creating, reconcile.Running, paused, reconcile.Stopping, reconcile.BackOff,
+	reconcile.Pending, reconcile.Creating, reconcile.Running, reconcile.Paused, reconcile.Stopping, reconcile.BackOff,
 	reconcile.Stopped, reconcile.Completed, reconcile.Failed, reconcile.Unknown,
 }
-
-const paused reconcile.Phase = "Paused"
 
 // Conditions are the types of all conditions there are.
 var Conditions = []string{"Ready", "Progressing"}

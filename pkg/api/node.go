@@ -22,8 +22,8 @@ type Backend interface {
 	Pause(ctx context.Context, name, by string) error
 	Resume(ctx context.Context, name, by string) error
 	Kill(ctx context.Context, name, signal, by string) error
-	Apply(ctx context.Context, c desired.Container) (Applied, error)
-	Delete(ctx context.Context, name string) error
+	Apply(ctx context.Context, c desired.Container, by string) (Applied, error)
+	Delete(ctx context.Context, name, by string) error
 	Down(ctx context.Context, reason, by string) (Down, error)
 	Up(ctx context.Context, by string) error
 	// ConfirmSources accepts a directory of manifests that is not the one it was, and what it holds or does not hold.

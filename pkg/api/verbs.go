@@ -100,7 +100,7 @@ func (n *Node) Resume(ctx context.Context, name, by string) error {
 // notPaused refuses what is not paused. It is nil for what somebody froze behind our back.
 func (n *Node) notPaused(d *store.Desired) error {
 	c, err := n.object(d)
-	if err != nil || c.Status.Phase == paused {
+	if err != nil || c.Status.Phase == reconcile.Paused {
 		return err
 	}
 	e := &Error{Reason: "Conflict", Message: fmt.Sprintf("container %q is not paused: it is %s", c.Metadata.Name, c.Status.Phase)}

@@ -142,7 +142,7 @@ func (e *OwnedError) Error() string { return fmt.Sprintf("%q belongs to %s", e.N
 
 // Apply makes a container desired by the API, its bundle's path absolute. The error is an *OwnedError if a manifest names
 // it.
-func (s *Sources) Apply(ctx context.Context, c desired.Container) (applied Applied, err error) {
+func (s *Sources) Apply(ctx context.Context, c desired.Container, by string) (applied Applied, err error) {
 	err = s.change(ctx, func(store.Source) (store.Change, error) {
 		was, err := s.owned(c.Name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -158,6 +158,9 @@ func (s *Sources) Apply(ctx context.Context, c desired.Container) (applied Appli
 		default:
 			applied = Unchanged
 		}
+		if applied != Unchanged {
+			in.event(store.Normal, "Applied", c.Name, fmt.Sprintf("%s, asked for by %s", applied, by))
+		}
 		return in.change, nil
 	})
 	return applied, err
@@ -165,7 +168,7 @@ func (s *Sources) Apply(ctx context.Context, c desired.Container) (applied Appli
 
 // Delete takes back what Apply made desired. A manifest that wants the name gets it. The error is store.ErrNotFound, or an
 // *OwnedError.
-func (s *Sources) Delete(ctx context.Context, name string) error {
+func (s *Sources) Delete(ctx context.Context, name, by string) error {
 	var identity string
 	err := s.change(ctx, func(store.Source) (store.Change, error) {
 		if _, err := s.owned(name); err != nil {
@@ -174,7 +177,7 @@ func (s *Sources) Delete(ctx context.Context, name string) error {
 		identity = s.index.identity
 		maps.Copy(s.index.due, s.index.claims[name])
 		in := intake{now: time.Now()}
-		in.removed(name, "it was deleted")
+		in.removed(name, "deleted by "+by)
 		return in.change, nil
 	})
 	if err != nil || identity == "" {

@@ -140,7 +140,7 @@ func TestTakingInWhatChangedIsTakingInEverything(t *testing.T) {
 			switch d, there := full.desired[name]; rapid.SampledFrom([]string{"", "apply", "delete"}).Draw(t, "api") {
 			case "apply":
 				c := drawContainer(t, name)
-				_, err := s.Apply(t.Context(), c)
+				_, err := s.Apply(t.Context(), c, "root")
 				if _, owned := errors.AsType[*OwnedError](err); owned != (there && d.Source != APISource) {
 					t.Fatalf("apply of %s: %v", name, err)
 				}
@@ -154,7 +154,7 @@ func TestTakingInWhatChangedIsTakingInEverything(t *testing.T) {
 					full.apply(in.change)
 				}
 			case "delete":
-				if err := s.Delete(t.Context(), name); (err == nil) != (there && d.Source == APISource) {
+				if err := s.Delete(t.Context(), name, "root"); (err == nil) != (there && d.Source == APISource) {
 					t.Fatalf("delete of %s: %v", name, err)
 				} else if err == nil {
 					delete(full.desired, name)

@@ -166,7 +166,7 @@ func TestBundlesInUse(t *testing.T) {
 	}
 	apply := func(name, bundle string) {
 		t.Helper()
-		if _, err := s.Apply(t.Context(), desired.Container{Name: name, Spec: desired.Spec{Bundle: bundle}}); err != nil {
+		if _, err := s.Apply(t.Context(), desired.Container{Name: name, Spec: desired.Spec{Bundle: bundle}}, "root"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,7 +178,7 @@ func TestBundlesInUse(t *testing.T) {
 	apply("b", "/gone")
 	wants("/gone")
 	for _, name := range []string{"a", "b"} {
-		if err := s.Delete(t.Context(), name); err != nil {
+		if err := s.Delete(t.Context(), name, "root"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -214,7 +214,7 @@ func TestTheAPIAndAManifest(t *testing.T) {
 		}
 	}
 	apply := func() error {
-		_, err := s.Apply(t.Context(), c)
+		_, err := s.Apply(t.Context(), c, "root")
 		return err
 	}
 
@@ -226,7 +226,7 @@ func TestTheAPIAndAManifest(t *testing.T) {
 	restart()
 	claim("a.yaml")
 	owned("api", "a.yaml")
-	if err := s.Delete(t.Context(), "web"); err != nil {
+	if err := s.Delete(t.Context(), "web", "root"); err != nil {
 		t.Fatal(err)
 	}
 	owned("manifests/a.yaml", "")
@@ -234,7 +234,7 @@ func TestTheAPIAndAManifest(t *testing.T) {
 		if err := apply(); err == nil || err.Error() != `"web" belongs to manifests/a.yaml` {
 			t.Errorf("applied over a manifest: %v", err)
 		}
-		if err := s.Delete(t.Context(), "web"); err == nil || err.Error() != `"web" belongs to manifests/a.yaml` {
+		if err := s.Delete(t.Context(), "web", "root"); err == nil || err.Error() != `"web" belongs to manifests/a.yaml` {
 			t.Errorf("deleted a manifest's: %v", err)
 		}
 		restart()
@@ -260,7 +260,7 @@ func TestAppliedBundles(t *testing.T) {
 			t.Errorf("%q: in force %q, problem %q", config, d.Config, d.Problem)
 		}
 	}
-	applied, err := s.Apply(t.Context(), desired.Container{Name: "web", Spec: desired.Spec{Bundle: "/b"}})
+	applied, err := s.Apply(t.Context(), desired.Container{Name: "web", Spec: desired.Spec{Bundle: "/b"}}, "root")
 	if d := w.desired["web"]; applied != Created || err != nil || d.Problem == "" || d.Config != nil {
 		t.Errorf("%v, %v: %+v", applied, err, d)
 	}
