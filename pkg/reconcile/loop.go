@@ -32,7 +32,7 @@ type Config struct {
 	Do     func(context.Context, Action) error // Executor.Do
 	Now    func() time.Time
 	Resync time.Duration
-	Calls  int // how many starts and cleans may call the runtime at once; launches, four times as many
+	Calls  int // how many effects may call the runtime at once; launches, four times as many
 	Log    logr.Logger
 }
 
@@ -66,7 +66,7 @@ func NewLoop(c Config) *Loop {
 		Config: c, dirty: map[string]bool{}, wake: make(chan struct{}, 1),
 		busy: map[string]bool{}, timers: map[string]*time.Timer{}, unquiet: map[string]bool{},
 		pauses: map[string]time.Duration{}, finished: make(chan finish),
-		slots: map[Verb]chan struct{}{Start: calls, Clean: calls, Launch: make(chan struct{}, 4*c.Calls)},
+		slots: map[Verb]chan struct{}{Start: calls, Clean: calls, Pause: calls, Resume: calls, Update: calls, Launch: make(chan struct{}, 4*c.Calls)},
 	}
 }
 
@@ -201,6 +201,9 @@ func (l *Loop) pass(ctx context.Context) {
 	}
 
 	steps, unread := l.plan(due)
+	for name := range due { // what was planned before, for a name of which nothing is wanted or on record any more, too
+		l.quiet(name)
+	}
 	for _, name := range unread {
 		l.unquiet[name] = true
 	}
@@ -212,13 +215,17 @@ func (l *Loop) pass(ctx context.Context) {
 	}
 }
 
+// quiet forgets what the last plan for a name was.
+func (l *Loop) quiet(name string) {
+	if t := l.timers[name]; t != nil {
+		t.Stop()
+		delete(l.timers, name)
+	}
+	delete(l.unquiet, name)
+}
+
 // dispatch has an action carried out, or the name looked at again when its wait is over.
 func (l *Loop) dispatch(ctx context.Context, a Action) {
-	if t := l.timers[a.Name]; t != nil {
-		t.Stop()
-		delete(l.timers, a.Name)
-	}
-	delete(l.unquiet, a.Name)
 	if a.Verb == Hold {
 		return
 	}

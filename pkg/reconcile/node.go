@@ -139,13 +139,20 @@ func (n *Node) Pause(ctx context.Context, instance string) error {
 	return n.call(ctx, instance, (*runc.Container).Pause, runc.ErrPaused, runc.ErrNotRunning, runc.ErrNotExist)
 }
 
-// Resume thaws the instance, also one whose cgroup was frozen past the runtime; one that is thawed or gone is no error.
+// Resume thaws the instance, also one that was frozen past the runtime, or whose state the runtime cannot read; one that
+// is thawed or gone is no error. One that stays frozen, since a cgroup above it is, is an error: what follows is a retry
+// with its pause, and not another look at once.
 func (n *Node) Resume(ctx context.Context, instance string) error {
 	err := n.call(ctx, instance, (*runc.Container).Resume, runc.ErrNotPaused, runc.ErrNotExist)
-	if err == nil {
-		n.Cgroups.Thaw(instance)
+	n.Cgroups.Thaw(instance)
+	frozen, lookErr := n.Cgroups.Frozen(instance)
+	switch {
+	case lookErr != nil:
+		return errors.Join(err, lookErr)
+	case !frozen:
+		return nil
 	}
-	return err
+	return errors.Join(err, fmt.Errorf("cgroup %s stays frozen: one above it may be", n.Cgroups.Path(instance)))
 }
 
 // call has the runtime act on a container, but for errors that say that there is nothing to do.
@@ -169,7 +176,8 @@ func (n *Node) Update(ctx context.Context, instance string, resources json.RawMe
 	}
 	err := n.call(ctx, instance, func(c *runc.Container, ctx context.Context) error { return c.Update(ctx, &r) },
 		runc.ErrNotRunning, runc.ErrNotExist)
-	if answer, ok := errors.AsType[*runc.Error](err); ok && answer.ExitStatus != (runc.ExitStatus{}) {
+	// A runtime that was killed, or that could not tell the state first, has refused nothing.
+	if answer, ok := errors.AsType[*runc.Error](err); ok && answer.Op == "update" && answer.ExitStatus.Code != 0 {
 		return &Unfit{err}
 	}
 	return err

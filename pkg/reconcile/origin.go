@@ -54,7 +54,7 @@ func (n *Node) Origin(instance string) (*observed.Origin, error) {
 		InputHash: at(bundle.AnnotationInputHash), SpecHash: at(bundle.AnnotationSpecHash),
 		Private: facts.PIDNamespace == bundle.Private && !facts.Hooks, MadeAt: info.ModTime().UTC(),
 	}
-	if text := at(bundle.AnnotationResources); text != "" {
+	if text := at(bundle.AnnotationResources); json.Valid([]byte(text)) {
 		o.Resources = json.RawMessage(text)
 	}
 	dir := filepath.Join(n.RuntimeRoot, instance)

@@ -66,10 +66,10 @@ func next(v view) Action {
 	case v.launching():
 		return v.start("Created")
 
-	// It lives, and is on its way out. A signal waits until a frozen process runs again.
+	// It lives, and is on its way out. The signal is sent to a frozen process first, which then is let run into it.
 	case v.stopping() && !v.cur.Stop.Sent:
 		return v.stop(v.cur.Stop.Reason)
-	case v.stopping() && v.o.Frozen:
+	case v.stopping() && v.o.Frozen && v.pending(v.cur.Stop.Wait):
 		return v.resume("Stopping")
 	case v.stopping() && v.pending(v.cur.Stop.Wait):
 		return v.wait("Stopping", v.cur.Stop.Wait.Until)

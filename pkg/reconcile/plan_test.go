@@ -96,6 +96,8 @@ func (s state) judge(t *testing.T, a Action) {
 		t.Errorf("%s: %v: invents an exit", s, a)
 	case (a.Verb == Signal || a.Verb == Kill) && seen.Life != observed.Alive:
 		t.Errorf("%s: %v: signals the dead", s, a)
+	case lives && seen.Life == observed.Alive && seen.Unknown == "" && cur.Stop != nil && cur.Stop.Sent && a.Verb == Resume && !testEpoch.Before(cur.Stop.Wait.Until):
+		t.Errorf("%s: %v: its grace period is over", s, a)
 	case a.Verb == Pause && (seen.Life != observed.Alive || seen.Frozen || s.want["web"].State() != desired.Paused):
 		t.Errorf("%s: %v: pauses what is not to be", s, a)
 	case a.Verb == Resume && !seen.Frozen, a.Verb == Update && seen.Life != observed.Alive:

@@ -37,13 +37,16 @@ func viewOf(name string, d *store.Desired, have observed.Snapshot, r store.Recor
 // unknown says why nothing may be decided. Where nothing is known to live it must be known that nothing else of this
 // name does, and only a list of what is there tells that.
 func (v *view) unknown() string {
-	if v.cur != nil && !v.cur.Over {
+	if v.owesExit() || v.launching() && v.o.Unknown != "" {
 		return v.o.Unknown
 	}
 	for _, n := range v.strangers() {
 		if why := v.stranger(n).Unknown; why != "" {
 			return why
 		}
+	}
+	if v.launching() {
+		return ""
 	}
 	return v.have.Unlisted
 }
