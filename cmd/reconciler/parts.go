@@ -61,7 +61,9 @@ func (d *daemon) open() (err error) {
 	}
 	node.Cleaned = d.observer.Forget
 	executor := &reconcile.Executor{Effects: node, Records: d.db, Log: d.log, Now: time.Now}
-	d.orphans = &reconcile.Orphans{Seen: d.observer.Orphans, Store: d.db}
+	d.orphans = &reconcile.Orphans{
+		Seen: d.observer.Orphans, Store: d.db, Spared: node.Spared, WholeRead: func() bool { return d.sources.WholeRead() },
+	}
 	if d.options.Prune {
 		d.orphans.Prune = node.Prune
 	}

@@ -69,6 +69,7 @@ func (d *daemon) intake(ctx context.Context) (partial bool) {
 			d.accept.Store(true)
 		}
 	} else {
+		d.accept.Store(false) // there is nothing to accept, and whatever comes later was not looked at by who confirmed
 		err = d.sources.Vanished(ctx, err)
 	}
 	if err != nil && ctx.Err() == nil {

@@ -217,6 +217,19 @@ func (n *Node) Clean(ctx context.Context, instance string) error {
 	return nil
 }
 
+// Spared says why what belongs to no container on record is not to be pruned: it may be another's in a cgroup of the same
+// parent, or ours, of a container that was wanted by a store that is lost.
+func (n *Node) Spared(id string) string {
+	places := []string{filepath.Join(n.RuntimeRoot, id), filepath.Join(n.Bundles, id), n.Run.Instance(id), n.Run.Launching(id), n.Run.Exit(id)}
+	if !slices.ContainsFunc(places, func(path string) bool { _, err := os.Lstat(path); return err == nil }) {
+		return "it is left alone: all that there is of it is a cgroup"
+	}
+	if origin, err := n.Origin(id); err != nil || origin != nil {
+		return "it is left alone: it was made by a reconciler; want its name and then delete it"
+	}
+	return ""
+}
+
 // Prune ends and removes what is nobody's, wherever its cgroup is.
 func (n *Node) Prune(ctx context.Context, id string) error {
 	if c, err := n.Runtime.Container(id); err == nil { // else it is no name that a runtime takes

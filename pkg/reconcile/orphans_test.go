@@ -40,7 +40,8 @@ func TestOrphans(t *testing.T) {
 	tend("Orphan mine.1", "Orphan odd name")
 	tend("Orphan mine.1", "Orphan odd name")
 
-	o = Orphans{Store: db, Seen: o.Seen, Prune: func(_ context.Context, id string) error {
+	whole, spared := false, map[string]string{}
+	o = Orphans{Store: db, Seen: o.Seen, WholeRead: func() bool { return whole }, Spared: func(id string) string { return spared[id] }, Prune: func(_ context.Context, id string) error {
 		if id == "odd name" {
 			return fails
 		}
@@ -52,7 +53,10 @@ func TestOrphans(t *testing.T) {
 		commit(t, db, store.Change{Source: &s})
 	}
 	for _, unread := range []func(){
-		func() {}, // no manifest was ever read
+		func() {},                         // no manifest was ever read
+		func() { source(store.Source{}) }, // nor by this controller
+		func() { whole = true; spared["mine.1"], spared["odd name"] = "it is ours", "so is this" },
+		func() { clear(spared); source(store.Source{Problem: "it is gone"}) },
 		func() { source(store.Source{Problem: "it is another directory"}) },
 		func() { source(store.Source{Files: map[string]string{"bad.yaml": "no name"}}) },
 	} {

@@ -81,6 +81,13 @@ func (s *Sources) Scanned(ctx context.Context, scan desired.Scan, confirmed bool
 	return nil
 }
 
+// WholeRead says whether a whole scan of the directory was taken in since this controller began, and all of it.
+func (s *Sources) WholeRead() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index != nil && s.index.identity != "" && len(s.index.due) == 0
+}
+
 var errNotWhole = errors.New("a partial scan of a directory that is not known: a whole one is needed")
 
 // Vanished notes that the manifests directory cannot be read: that removes nothing.
