@@ -21,11 +21,16 @@ func TestOrphansAreLeftAlone(t *testing.T) {
 		w.direct("delete", "--force", "mine.1")
 		sweep(t, w.cgroup+"-orphan")
 	}()
-	told := func() bool {
-		out, err := w.try("events", "mine.1")
-		return err == nil && strings.Contains(out, "Orphan")
+	// By the name of a container of ours, and not made by us.
+	w.create(w.bundle("exec sleep 100000", runctest.BundleOptions{CgroupsPath: w.cgroup + "-orphan/web.9"}), "web.9")
+	defer w.direct("delete", "--force", "web.9")
+	told := func(id string) {
+		w.until(id+" is told", func() bool {
+			out, err := w.try("events", id)
+			return err == nil && strings.Contains(out, "Orphan")
+		})
 	}
-	w.until("it is told", told)
+	told("mine.1")
 	// Two lists later, whose order a manifest that comes and goes makes sure of, and in the next controller's life.
 	for range 2 {
 		w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
@@ -35,8 +40,11 @@ func TestOrphansAreLeftAlone(t *testing.T) {
 		w.restart()
 		w.settled()
 	}
-	if out := w.direct("state", "mine.1"); !strings.Contains(out, "running") {
-		t.Errorf("it was touched: %s", out)
+	told("web.9")
+	for _, id := range []string{"mine.1", "web.9"} {
+		if out := w.direct("state", id); !strings.Contains(out, "running") {
+			t.Errorf("%s was touched: %s", id, out)
+		}
 	}
 	if c := w.get("mine"); c != nil {
 		t.Errorf("it became a container of ours: %+v", c)

@@ -284,7 +284,10 @@ func TestAFailedListIsNoEmptyList(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	l.fail, l.ids = nil, []string{"web.3", "stranger", "gone.1"}
-	for _, dir := range []string{filepath.Join(l.RuntimeRoot, "web.4"), filepath.Join(l.BundlesDir, "db.2")} {
+	for _, dir := range []string{
+		filepath.Join(l.BundlesDir, "web.3"), filepath.Join(l.RuntimeRoot, "web.4"), filepath.Join(l.BundlesDir, "web.4"),
+		filepath.Join(l.BundlesDir, "db.2"), filepath.Join(l.RuntimeRoot, "web.6"), // nothing of ours is about it
+	} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -308,7 +311,7 @@ func TestAFailedListIsNoEmptyList(t *testing.T) {
 		t.Errorf("%+v, want %v", s, want)
 	}
 	known := func(name string) bool { return name == "web" || name == "db" }
-	if orphans := l.Orphans(known); !reflect.DeepEqual(orphans, []string{"gone.1", "stranger"}) {
+	if orphans := l.Orphans(known); !reflect.DeepEqual(orphans, []string{"gone.1", "stranger", "web.6"}) {
 		t.Errorf("orphans %q", orphans)
 	}
 	// What is cleaned up while a list is under way is not seen again.

@@ -39,7 +39,7 @@ type Observer struct {
 	seen     map[string][]int   // attempts by name
 	highest  map[string]int     // by name, of the logs found by the first list
 	gone     map[string]bool    // ids forgotten while a list is under way; nil while none is
-	strange  []string           // ids that are no instance's
+	strange  []string           // ids that are no instance's of ours
 	unlisted string
 }
 
@@ -194,7 +194,7 @@ func (o *Observer) List(ctx context.Context) error {
 	o.unlisted, o.seen, o.strange = "", map[string][]int{}, nil
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
-		if name, attempt, ok := ParseInstanceID(id); !ok {
+		if name, attempt, ok := ParseInstanceID(id); !ok || o.foreign(id) {
 			o.strange = append(o.strange, id)
 		} else if !gone[id] { // cleaned up since it was seen
 			o.seen[name] = append(o.seen[name], attempt)
@@ -204,6 +204,13 @@ func (o *Observer) List(ctx context.Context) error {
 		slices.Sort(attempts)
 	}
 	return nil
+}
+
+// foreign: nothing of it is in our own places, so that somebody else made it in our runtime's root, whatever its name is. A
+// launch of ours leaves its bundle before the runtime is called.
+func (o *Observer) foreign(id string) bool {
+	places := []string{filepath.Join(o.BundlesDir, id), o.Run.Instance(id), o.Run.Launching(id), o.Run.Exit(id)}
+	return !o.Cgroups.Exists(id) && !slices.ContainsFunc(places, func(path string) bool { _, err := os.Lstat(path); return !os.IsNotExist(err) })
 }
 
 func (o *Observer) list(ctx context.Context) ([]string, error) {

@@ -80,7 +80,7 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 // after its remains were removed.
 func (o *Observer) appeared(id string) {
 	name, attempt, ok := ParseInstanceID(id)
-	if _, err := os.Lstat(filepath.Join(o.RuntimeRoot, id)); !ok || err != nil {
+	if _, err := os.Lstat(filepath.Join(o.RuntimeRoot, id)); !ok || err != nil || o.foreign(id) {
 		return
 	}
 	o.mu.Lock()
