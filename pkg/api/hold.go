@@ -41,6 +41,7 @@ func (r *Reader) NodeState(context.Context) (NodeState, error) {
 	state := NodeState{Down: down, Live: list.Items, Problems: list.Problems}
 	if r.Orphans != nil && err == nil {
 		state.Orphans, err = r.Orphans()
+		state.Orphans = append([]string{}, state.Orphans...) // none is not "nobody has looked"
 	}
 	return state, err
 }

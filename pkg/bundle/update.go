@@ -43,16 +43,28 @@ func UpdateResources(config, from, to json.RawMessage) (request json.RawMessage,
 		if n, number := is[path].(json.Number); !can || number && n == "0" {
 			return nil, false
 		}
-		section, field, _ := strings.Cut(path, ".")
-		inner, _ := changed[section].(map[string]any)
-		if inner == nil {
-			inner = map[string]any{}
-			changed[section] = inner
+		put(changed, path, is[path])
+		if other := together[path]; is[other] != nil {
+			put(changed, other, is[other])
 		}
-		inner[field] = is[path]
 	}
 	request, err := json.Marshal(changed)
 	return request, err == nil
+}
+
+// together are fields of one file of cgroup v2: crun writes both when it is given one, the other as if it were not bound.
+var together = map[string]string{
+	"cpu.quota": "cpu.period", "cpu.period": "cpu.quota", "memory.limit": "memory.swap", "memory.swap": "memory.limit",
+}
+
+func put(changed map[string]any, path string, v any) {
+	section, field, _ := strings.Cut(path, ".")
+	inner, _ := changed[section].(map[string]any)
+	if inner == nil {
+		inner = map[string]any{}
+		changed[section] = inner
+	}
+	inner[field] = v
 }
 
 // leaves are the values below a tree that are no objects, by section.field: deeper ones are one leaf.

@@ -11,9 +11,10 @@ func TestUpdateResources(t *testing.T) {
 	for _, c := range []struct{ name, from, to, want string }{
 		{"a bound set", ``, `{"pids": {"limit": 7}}`, `{"pids":{"limit":7}}`},
 		{"one changed", `{"pids": {"limit": 7}}`, `{"pids": {"limit": 8}, "cpu": {"cpus": "0-1"}}`, `{"cpu":{"cpus":"0-1"},"pids":{"limit":8}}`},
-		{"the bundle's own comes back", `{"memory": {"limit": 7}}`, ``, `{"memory":{"limit":100}}`},
+		{"the bundle's own comes back", `{"memory": {"limit": 7}}`, ``, `{"memory":{"limit":100,"swap":9223372036854771712}}`},
 		{"nothing differs", `{"memory": {"limit": 100}}`, ``, `{}`},
-		{"big numbers", ``, `{"memory": {"limit": 9223372036854771712}}`, `{"memory":{"limit":9223372036854771712}}`},
+		{"period goes with quota", `{"cpu": {"quota": 1, "period": 2}}`, `{"cpu": {"quota": 1, "period": 3}}`, `{"cpu":{"period":3,"quota":1}}`},
+		{"big numbers", ``, `{"memory": {"limit": 9223372036854771712}}`, `{"memory":{"limit":9223372036854771712,"swap":9223372036854771712}}`},
 		{"unified", `{"unified": {"memory.high": "1"}}`, `{"unified": {"memory.high": "2"}}`, `{"unified":{"memory.high":"2"}}`},
 		{"a bound goes", `{"pids": {"limit": 7}}`, ``, ""},
 		{"the bundle's own bound goes", ``, `{"memory": {"limit": null}}`, ""},

@@ -47,7 +47,7 @@ func (l *Loop) plan(names map[string]bool) (steps Steps, unread []string) {
 			continue
 		case d != nil:
 			want[name] = l.overlaid(d)
-		case r.ChangedAt.IsZero():
+		case r.ChangedAt.IsZero() && r.LastAttempt == 0: // a bare tombstone is of a name that was ours
 			continue
 		}
 		recs[name] = r
