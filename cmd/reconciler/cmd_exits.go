@@ -23,6 +23,9 @@ EXIT is the exit code, or the signal that ended the instance; SOURCE says how th
 	}
 	output := addFormat(cmd, "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkNames(args); err != nil {
+			return err
+		}
 		reading, closer, err := readingOf(cmd)
 		if err != nil {
 			return err

@@ -32,6 +32,9 @@ With --previous it is the last instance that ended before the current or awaited
 		if o.Previous && o.Attempt != 0 {
 			return usagef("--attempt and --previous exclude each other")
 		}
+		if err := checkNames(args); err != nil {
+			return err
+		}
 		reading, closer, err := readingOf(cmd)
 		if err != nil {
 			return err

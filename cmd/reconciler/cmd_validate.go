@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -34,6 +35,9 @@ Every error is one line on stderr, as file:line:column: field: what is wrong, an
 		}
 		if m.failed {
 			return errTold
+		}
+		if len(m.found) == 0 {
+			return errors.New("there is no manifest in what was named")
 		}
 		noun := "containers"
 		if len(m.found) == 1 {

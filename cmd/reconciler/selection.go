@@ -50,11 +50,24 @@ func (s *selection) check(cmd *cobra.Command, names []string, required bool) err
 	if cmd.Flags().Lookup("all") != nil {
 		all = " or --all"
 	}
+	if err := checkNames(names); err != nil {
+		return err
+	}
 	switch {
 	case ways > 1:
 		return usagef("%s takes names, -l%s: one of them", cmd.Name(), strings.ReplaceAll(all, " or ", ", "))
 	case ways == 0 && required:
 		return usagef("%s needs the name of a container, or -l SELECTOR%s", cmd.Name(), all)
+	}
+	return nil
+}
+
+// checkNames refuses what can be no container's name, above all an empty variable of a script.
+func checkNames(names []string) error {
+	for _, name := range names {
+		if !desired.ValidName(name) {
+			return usagef("%q is not a container's name: 1 to 63 of a-z, 0-9 and dash, with no dash at either end", name)
+		}
 	}
 	return nil
 }

@@ -5,13 +5,13 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 	"unicode"
 
-	"golang.org/x/sys/unix"
-
 	"reconciler.dev/reconciler/pkg/api"
+	"reconciler.dev/reconciler/pkg/desired"
 )
 
 // none stands for what does not apply.
@@ -124,16 +124,9 @@ func verdict(e *api.Exit) string {
 	case e.ExitCode != nil:
 		return strconv.Itoa(*e.ExitCode)
 	case e.Signal != nil && *e.Signal != 0:
-		return signalName(*e.Signal)
+		return desired.SignalName(syscall.Signal(*e.Signal))
 	}
 	return "unknown"
-}
-
-func signalName(number int) string {
-	if name := unix.SignalName(unix.Signal(number)); name != "" {
-		return name
-	}
-	return "signal " + strconv.Itoa(number)
 }
 
 // ran is how long an instance ran.
@@ -161,7 +154,11 @@ func textOf(s *string) string {
 // wanted is the state that is wanted, and whether a verb said so.
 func wanted(c *api.Container) string {
 	if o := c.Status.Override; o != nil {
-		return string(o.State) + "(override)"
+		by := "override"
+		if strings.HasPrefix(o.By, "down by ") {
+			by = "down"
+		}
+		return string(o.State) + "(" + by + ")"
 	}
 	return string(c.Spec.State)
 }

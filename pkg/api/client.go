@@ -12,8 +12,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"reconciler.dev/reconciler/pkg/desired"
 )
 
 // Limits of one answer.
@@ -117,7 +120,13 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	return ask[Version](ctx, c, http.MethodGet, "/v1/version")
 }
 
-func containerPath(name string) string { return "/v1/containers/" + url.PathEscape(name) }
+// containerPath is empty for what is no name: "", "." and ".." would make another path of it.
+func containerPath(name string) string {
+	if !desired.ValidName(name) {
+		return ""
+	}
+	return "/v1/containers/" + name
+}
 
 // ask reads one JSON answer.
 func ask[T any](ctx context.Context, c *Client, method, path string) (T, error) {
@@ -140,6 +149,9 @@ func askWith[T any](ctx context.Context, c *Client, method, path string, body []
 
 // do returns a successful answer, whose body the caller closes.
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	if !strings.HasPrefix(path, "/v1/") {
+		return nil, invalid("a container's name is 1 to 63 of a-z, 0-9 and dash, with no dash at either end")
+	}
 	request, err := http.NewRequestWithContext(ctx, method, "http://reconciler"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

@@ -11,6 +11,9 @@ import (
 // Kill sends a signal, by name or number, to the init of the instance that lives; the error is ErrConflict if none does.
 // Nothing more is asked for: an end by the signal is one that nobody wanted, and the restart policy applies to it.
 func (n *Node) Kill(ctx context.Context, name, signal, by string) error {
+	if signal == "" {
+		return invalid("signal is required: name one, such as signal=TERM")
+	}
 	number, err := desired.ParseSignal(signal)
 	if err != nil {
 		return invalid("signal %q: %v", signal, err)

@@ -133,3 +133,21 @@ func TestNoFieldIsForgotten(t *testing.T) {
 	}
 	walk("spec.", reflect.TypeFor[Spec]())
 }
+
+// TestErrorsTellNoSecrets: who may read the errors of a manifest may not read the values of variables.
+func TestErrorsTellNoSecrets(t *testing.T) {
+	const marker = "4711"
+	for _, value := range []string{marker, marker + ".5", "[" + marker + "]", "{a: " + marker + "}", "!!int " + marker, "!x " + marker,
+		"&a " + marker, "*a" + marker, `"` + marker + `\0"`} {
+		text, _, _ := manifestWith("spec.process.env", "{PIN: "+value+"}")
+		_, errs := Parse("f.yaml", []byte(text), base)
+		if len(errs) == 0 {
+			t.Errorf("%s: no error", value)
+		}
+		for _, err := range errs {
+			if strings.Contains(err.Error(), marker) {
+				t.Errorf("%s: %v", value, err)
+			}
+		}
+	}
+}

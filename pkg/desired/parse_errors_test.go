@@ -192,7 +192,7 @@ var parseErrors = []struct {
 		`6:32: spec.process.args[3]: must be a string: write "1.0"`, "6:37: spec.process.args[4]: has no value: give it one, or remove the line",
 		"6:43: spec.process.args[5]: must be a single value, not a list", "6:47: spec.process.args[6]: must not hold a NUL character"}},
 	{"env", spec(`process: {env: {A: 8080, B: true, "C=D": x, "": y, E: "\0", F: {}}}`), []string{
-		`6:22: spec.process.env.A: must be a string: write "8080"`, `6:31: spec.process.env.B: must be a string: write "true"`,
+		`6:22: spec.process.env.A: must be a string: put it in quotes`, `6:31: spec.process.env.B: must be a string: put it in quotes`,
 		`6:37: spec.process.env["C=D"]: the name of a variable must not be empty, and hold no = and no NUL character`,
 		`6:47: spec.process.env[""]: the name of a variable must not be empty, and hold no = and no NUL character`,
 		"6:57: spec.process.env.E: must not hold a NUL character", "6:66: spec.process.env.F: must be a single value, not a mapping (key: value)"}},

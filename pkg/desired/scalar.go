@@ -16,6 +16,8 @@ func (v value) text() (string, bool) {
 	case !v.is(yaml.ScalarNode):
 	case v.Tag == "!!null":
 		v.fail("has no value: give it one, or remove the line")
+	case (v.Tag == "!!int" || v.Tag == "!!float" || v.Tag == "!!bool") && v.secret():
+		v.fail("must be a string: put it in quotes")
 	case v.Tag == "!!int", v.Tag == "!!float", v.Tag == "!!bool":
 		v.fail("must be a string: write %s", quote(v.Value))
 	case strings.Contains(v.Value, "\x00"):
@@ -25,6 +27,9 @@ func (v value) text() (string, bool) {
 	}
 	return "", false
 }
+
+// secret: what is told of v is read by those who may not see it. Secrets live in the values of variables.
+func (v value) secret() bool { return strings.HasPrefix(v.path, "spec.process.env") }
 
 // enum reads one of a few words.
 func enum[T ~string](v value, words ...T) (T, bool) {

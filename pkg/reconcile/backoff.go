@@ -93,7 +93,7 @@ func (v *view) exit() (*store.Exit, store.End) {
 		e.ExitCode, e.Signal = nil, new(int(sig))
 		e.CoreDumped = seen.Status.CoreDump()
 		e.OOMKilled = v.o.OOM && sig == syscall.SIGKILL
-		e.Reason, e.Message = "Signaled", fmt.Sprintf("ended by %s, which was not sent by the reconciler", desired.SignalName(sig))
+		e.Reason, e.Message = "Signaled", fmt.Sprintf("ended by %s, which no stop of the reconciler asked for", desired.SignalName(sig))
 	} else {
 		e.ExitCode, e.Signal = new(seen.Status.ExitStatus()), new(0)
 		e.Reason, e.Message = "Error", fmt.Sprintf("exited with code %d", *e.ExitCode)
