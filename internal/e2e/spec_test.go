@@ -207,3 +207,19 @@ func TestPrune(t *testing.T) {
 		t.Errorf("pid %d became %d", pid, got)
 	}
 }
+
+// TestPausedAndUnreadable: the runtime can resume nothing whose state it cannot read; stop ends it all the same.
+func TestPausedAndUnreadable(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  state: Paused\n  stop: {gracePeriod: 1s}\n")
+	w.phase("web", "Paused")
+	for _, file := range []string{"state.json", "status"} { // runc's, crun's
+		if err := os.Truncate(filepath.Join(w.root, "run/runc/web.1", file), 10); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	w.run("stop", "web")
+	w.phase("web", "Stopped")
+	w.oneEach("web", 1)
+}

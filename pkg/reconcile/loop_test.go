@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -237,4 +238,47 @@ func TestDrainStopsEverythingAndStartsNothing(t *testing.T) {
 			t.Errorf("left behind: %v", l.m.procs)
 		}
 	})
+}
+
+// TestDrainEndsWithoutTheGone: a name came and went before it could be observed, and nothing of it is on record.
+func TestDrainEndsWithoutTheGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.with(desire("typo"))
+		l.mu.Lock()
+		l.listed = errors.New("not listed yet")
+		l.mu.Unlock()
+		l.Wake("typo")
+		synctest.Wait()
+		l.with(func(m *model) { delete(m.want, "typo") })
+		l.Wake("typo")
+		synctest.Wait()
+		l.mu.Lock()
+		l.listed = nil
+		l.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := l.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestOneWaitsNotForAll: a name that is woken is looked at before a full pass over thousands is over.
+func TestOneWaitsNotForAll(t *testing.T) {
+	l := &lab{m: newModel(), hang: map[string]chan struct{}{}}
+	l.Loop = NewLoop(Config{World: l, Wants: l, Do: l.do, Now: time.Now, Resync: time.Hour, Calls: 2, Log: logr.Discard()})
+	for _, name := range []string{"a", "b", "z"} {
+		l.m.recs[name] = store.Record{Name: name, LastAttempt: 1, RemovedAt: testEpoch}
+	}
+	for n := range 3 * batch {
+		name := "n" + strconv.Itoa(n)
+		l.m.recs[name] = store.Record{Name: name, LastAttempt: 1, RemovedAt: testEpoch}
+	}
+	l.WakeAll()
+	l.Wake("z")
+	l.pass(t.Context())
+	if left := len(l.backlog); left != 2*batch+3 || slices.Contains(l.backlog, "a") || l.dirty["z"] {
+		t.Errorf("%d of %d are left, z among them: %v", left, 3*batch+3, l.dirty["z"])
+	}
 }
