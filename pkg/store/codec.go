@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"go.etcd.io/bbolt"
-
 	"reconciler.dev/reconciler/pkg/desired"
 )
 
@@ -21,7 +19,7 @@ func nameOf(instance string, attempt int) (name string, ok bool) {
 	return name, ok && name != "" && attempt > 0
 }
 
-func put(b *bbolt.Bucket, key []byte, v any) error {
+func put(b bucket, key []byte, v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return err

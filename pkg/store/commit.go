@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.etcd.io/bbolt"
-
 	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
@@ -22,7 +20,7 @@ import (
 // Record is refused with ErrAttemptReused if its LastAttempt is lower than the stored one, or than one of its own
 // attempts. With RemovedAt set it is a tombstone, and stays.
 func (db *DB) Commit(ctx context.Context, c Change) error {
-	err := db.do(ctx, c.touches(), func(tx *bbolt.Tx) error { return apply(tx, &c) })
+	err := db.do(ctx, c.touches(), func(tx tx) error { return apply(tx, &c) })
 	if err != nil {
 		return fmt.Errorf("store commit: %w", err)
 	}
@@ -30,10 +28,10 @@ func (db *DB) Commit(ctx context.Context, c Change) error {
 }
 
 // apply writes the parts of a change. The exit comes before the record that may drop its attempt.
-func apply(tx *bbolt.Tx, c *Change) error {
+func apply(tx tx, c *Change) error {
 	for _, name := range c.Removed {
 		for _, bucket := range [][]byte{bucketDesired, bucketConfigs, bucketOverrides} {
-			if err := tx.Bucket(bucket).Delete([]byte(name)); err != nil {
+			if err := tx.bucket(bucket).Delete([]byte(name)); err != nil {
 				return fmt.Errorf("remove %q: %w", name, err)
 			}
 		}
@@ -44,7 +42,7 @@ func apply(tx *bbolt.Tx, c *Change) error {
 		}
 	}
 	if c.Source != nil {
-		if err := put(tx.Bucket(bucketSources), []byte(c.Source.Name), c.Source); err != nil {
+		if err := put(tx.bucket(bucketSources), []byte(c.Source.Name), c.Source); err != nil {
 			return fmt.Errorf("source %q: %w", c.Source.Name, err)
 		}
 	}
@@ -69,18 +67,18 @@ func apply(tx *bbolt.Tx, c *Change) error {
 	return putEvents(tx, c.Events)
 }
 
-func putDesired(tx *bbolt.Tx, d *Desired) error {
-	key, configs := []byte(d.Container.Name), tx.Bucket(bucketConfigs)
+func putDesired(tx tx, d *Desired) error {
+	key, configs := []byte(d.Container.Name), tx.bucket(bucketConfigs)
 	if d.InputHash != "" && !bytes.Equal(configs.Get(key), d.Config) {
 		if err := configs.Put(key, d.Config); err != nil {
 			return err
 		}
 	}
-	return put(tx.Bucket(bucketDesired), key, d)
+	return put(tx.bucket(bucketDesired), key, d)
 }
 
-func putDown(tx *bbolt.Tx, c *Change) error {
-	switch b := tx.Bucket(bucketMeta); {
+func putDown(tx tx, c *Change) error {
+	switch b := tx.bucket(bucketMeta); {
 	case c.Up:
 		return b.Delete(keyDown)
 	case c.Down != nil:
@@ -89,8 +87,8 @@ func putDown(tx *bbolt.Tx, c *Change) error {
 	return nil
 }
 
-func putRecord(tx *bbolt.Tx, r *Record) error {
-	b := tx.Bucket(bucketStatus)
+func putRecord(tx tx, r *Record) error {
+	b := tx.bucket(bucketStatus)
 	old, err := decodeRecord(r.Name, b.Get([]byte(r.Name)))
 	if err != nil {
 		return err // its counter is not known, so no number is safe
@@ -105,7 +103,7 @@ func putRecord(tx *bbolt.Tx, r *Record) error {
 	return put(b, []byte(r.Name), r)
 }
 
-func putAttempt(tx *bbolt.Tx, a *Attempt) error {
+func putAttempt(tx tx, a *Attempt) error {
 	name, ok := nameOf(a.Instance, a.Number)
 	if !ok {
 		return fmt.Errorf("it is not the instance of attempt %d", a.Number)
@@ -114,7 +112,7 @@ func putAttempt(tx *bbolt.Tx, a *Attempt) error {
 }
 
 // putExit records an exit once: see Commit. own is the record of the same change, or nil.
-func putExit(tx *bbolt.Tx, e *Exit, own *Record) error {
+func putExit(tx tx, e *Exit, own *Record) error {
 	name, ok := nameOf(e.Instance, e.Attempt)
 	if !ok {
 		return fmt.Errorf("%w: it says attempt %d", ErrMismatch, e.Attempt)
@@ -139,8 +137,8 @@ func putExit(tx *bbolt.Tx, e *Exit, own *Record) error {
 }
 
 // exitOf returns the exit on record. One that cannot be read counts as none: it gives way, as unknown does.
-func exitOf(tx *bbolt.Tx, name string, n int) (e Exit, recorded bool) {
-	b, key := tx.Bucket(bucketExits).Bucket([]byte(name)), number(uint64(n))
+func exitOf(tx tx, name string, n int) (e Exit, recorded bool) {
+	b, key := tx.bucket(bucketExits).inner([]byte(name)), number(uint64(n))
 	if b == nil || b.Get(key) == nil {
 		return Exit{}, false
 	}
@@ -149,8 +147,8 @@ func exitOf(tx *bbolt.Tx, name string, n int) (e Exit, recorded bool) {
 }
 
 // attemptOf returns an attempt as own has it, else as the stored record, else as the history; nil if none knows it.
-func attemptOf(tx *bbolt.Tx, name string, n int, own *Record) (*Attempt, error) {
-	stored, err := decodeRecord(name, tx.Bucket(bucketStatus).Get([]byte(name)))
+func attemptOf(tx tx, name string, n int, own *Record) (*Attempt, error) {
+	stored, err := decodeRecord(name, tx.bucket(bucketStatus).Get([]byte(name)))
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +159,7 @@ func attemptOf(tx *bbolt.Tx, name string, n int, own *Record) (*Attempt, error) 
 	if i := slices.IndexFunc(known, func(a Attempt) bool { return a.Number == n }); i >= 0 {
 		return &known[i], nil
 	}
-	b, key := tx.Bucket(bucketAttempts).Bucket([]byte(name)), number(uint64(n))
+	b, key := tx.bucket(bucketAttempts).inner([]byte(name)), number(uint64(n))
 	if b == nil || b.Get(key) == nil {
 		return nil, nil
 	}
@@ -173,11 +171,11 @@ func attemptOf(tx *bbolt.Tx, name string, n int, own *Record) (*Attempt, error) 
 // called more than once, each time with fresh verbs; its error leaves all as it was and is returned. ErrNotFound: the
 // name is not desired. Durability and ctx are as with Commit.
 func (db *DB) UpdateVerbs(ctx context.Context, name string, f func(*Verbs) error) error {
-	err := db.do(ctx, Touched{Names: map[string]bool{name: true}}, func(tx *bbolt.Tx) error {
-		if tx.Bucket(bucketDesired).Get([]byte(name)) == nil {
+	err := db.do(ctx, Touched{Names: map[string]bool{name: true}}, func(tx tx) error {
+		if tx.bucket(bucketDesired).Get([]byte(name)) == nil {
 			return ErrNotFound
 		}
-		b := tx.Bucket(bucketOverrides)
+		b := tx.bucket(bucketOverrides)
 		v, err := decodeVerbs(name, bytes.Clone(b.Get([]byte(name))))
 		if err != nil {
 			return err

@@ -26,6 +26,10 @@ func OpenCopy(path string) (*DB, error) {
 }
 
 func openCopy(path string) (*DB, error) {
+	boot, err := Options{}.boot()
+	if err != nil {
+		return nil, err
+	}
 	name, err := copyFile(path)
 	if err != nil {
 		return nil, err
@@ -44,11 +48,7 @@ func openCopy(path string) (*DB, error) {
 	if err := b.Update(migrate); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	db, err := newDB(b, Options{})
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	return db, nil
+	return newDB(boltTree{b}, boot), nil
 }
 
 // copyFile copies the store at path to a file of its own, mode 0600, and returns its name.

@@ -93,7 +93,7 @@ func create(path string, o Options, recovered string) error {
 			return err
 		}
 		e := Event{Time: time.Now().UTC(), Type: Warning, Reason: "StoreRecovered", Object: "node", Message: recovered}
-		return putEvents(tx, []Event{e})
+		return putEvents(boltTx{tx}, []Event{e})
 	})
 	if err := errors.Join(err, b.Close()); err != nil {
 		return err

@@ -3,13 +3,9 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"time"
-
-	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // What is kept. The first attempt of a name always is: it shows since when there have been troubles.
@@ -20,8 +16,8 @@ const (
 )
 
 // putHistory puts v as number n of a name, and drops the oldest but the first where there are too many.
-func putHistory(tx *bbolt.Tx, bucket []byte, name string, n int, v any) error {
-	b, err := tx.Bucket(bucket).CreateBucketIfNotExists([]byte(name))
+func putHistory(tx tx, bucket []byte, name string, n int, v any) error {
+	b, err := tx.bucket(bucket).makeInner([]byte(name))
 	if err != nil {
 		return err
 	}
@@ -29,8 +25,7 @@ func putHistory(tx *bbolt.Tx, bucket []byte, name string, n int, v any) error {
 		return err
 	}
 	var keys [][]byte
-	c := b.Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+	for k := range b.from(nil) {
 		keys = append(keys, bytes.Clone(k))
 	}
 	for i := 1; i <= len(keys)-maxHistory; i++ {
@@ -42,8 +37,8 @@ func putHistory(tx *bbolt.Tx, bucket []byte, name string, n int, v any) error {
 }
 
 // putEvents appends events and drops those that are maxEvents behind.
-func putEvents(tx *bbolt.Tx, events []Event) error {
-	b := tx.Bucket(bucketEvents)
+func putEvents(tx tx, events []Event) error {
+	b := tx.bucket(bucketEvents)
 	for _, e := range events {
 		seq, err := b.NextSequence()
 		if err != nil {
@@ -54,12 +49,14 @@ func putEvents(tx *bbolt.Tx, events []Event) error {
 			return fmt.Errorf("event %s: %w", e.Reason, err)
 		}
 	}
-	c := b.Cursor()
-	for len(events) > 0 && b.Sequence() > maxEvents {
-		k, _ := c.First()
-		if bytes.Compare(k, number(b.Sequence()-maxEvents)) > 0 {
-			return nil
+	var old [][]byte
+	for k := range b.from(nil) {
+		if b.Sequence() <= maxEvents || bytes.Compare(k, number(b.Sequence()-maxEvents)) > 0 {
+			break
 		}
+		old = append(old, bytes.Clone(k))
+	}
+	for _, k := range old {
 		if err := b.Delete(k); err != nil {
 			return err
 		}
@@ -70,14 +67,14 @@ func putEvents(tx *bbolt.Tx, events []Event) error {
 // Sweep forgets attempts, exits and events of names removed more than 7 days before now. Of their records it keeps the
 // name, when it was removed, and the last attempt's number. Durability and ctx are as with Commit.
 func (db *DB) Sweep(ctx context.Context, now time.Time) error {
-	err := db.do(ctx, Touched{}, func(tx *bbolt.Tx) error {
+	err := db.do(ctx, Touched{}, func(tx tx) error {
 		gone := map[string]bool{}
-		for _, r := range rowsOf(tx.Bucket(bucketStatus)) {
+		for _, r := range rowsOf(tx.bucket(bucketStatus)) {
 			name := string(r.key)
 			rec, err := decodeRecord(name, r.value)
 			// What cannot be read is left as it is: Records tells of it.
 			if err != nil || rec.RemovedAt.IsZero() || now.Sub(rec.RemovedAt) < keepOfTheGone ||
-				tx.Bucket(bucketDesired).Get(r.key) != nil {
+				tx.bucket(bucketDesired).Get(r.key) != nil {
 				continue
 			}
 			stripped, err := strip(tx, rec)
@@ -97,27 +94,26 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) error {
 }
 
 // strip leaves nothing of a name but its bare tombstone. It returns false if that was all there was.
-func strip(tx *bbolt.Tx, r Record) (stripped bool, err error) {
+func strip(tx tx, r Record) (stripped bool, err error) {
 	for _, bucket := range [][]byte{bucketAttempts, bucketExits} {
-		switch err := tx.Bucket(bucket).DeleteBucket([]byte(r.Name)); {
-		case err == nil:
-			stripped = true
-		case !errors.Is(err, bolterrors.ErrBucketNotFound):
+		found, err := tx.bucket(bucket).dropInner([]byte(r.Name))
+		if err != nil {
 			return false, err
 		}
+		stripped = stripped || found
 	}
 	bare := Record{Name: r.Name, LastAttempt: r.LastAttempt, RemovedAt: r.RemovedAt}
 	if !stripped && reflect.DeepEqual(r, bare) {
 		return false, nil
 	}
-	return true, put(tx.Bucket(bucketStatus), []byte(r.Name), bare)
+	return true, put(tx.bucket(bucketStatus), []byte(r.Name), bare)
 }
 
-func dropEvents(tx *bbolt.Tx, objects map[string]bool) error {
+func dropEvents(tx tx, objects map[string]bool) error {
 	if len(objects) == 0 {
 		return nil
 	}
-	b := tx.Bucket(bucketEvents)
+	b := tx.bucket(bucketEvents)
 	for _, r := range rowsOf(b) {
 		if e, err := decodeEvent(r.key, r.value); err == nil && objects[e.Object] {
 			if err := b.Delete(r.key); err != nil {

@@ -15,7 +15,7 @@ func toSchema2(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	b := tx.Bucket(bucketDesired)
+	b := boltBucket{tx.Bucket(bucketDesired)}
 	for _, r := range rowsOf(b) {
 		var d map[string]json.RawMessage
 		if json.Unmarshal(r.value, &d) != nil {

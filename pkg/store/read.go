@@ -5,40 +5,28 @@ import (
 	"errors"
 	"iter"
 	"slices"
-
-	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // row is one entry of a bucket, copied: it outlives the transaction.
 type row struct{ key, value []byte }
 
-func (db *DB) view(f func(tx *bbolt.Tx) error) error {
-	err := db.bolt.View(f)
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
-	}
-	return err
-}
-
 // value returns a copy of one value, nil if there is none.
 func (db *DB) value(bucket []byte, key string) ([]byte, error) {
 	var v []byte
-	err := db.view(func(tx *bbolt.Tx) error {
-		v = bytes.Clone(tx.Bucket(bucket).Get([]byte(key)))
+	err := db.tree.view(func(tx tx) error {
+		v = bytes.Clone(tx.bucket(bucket).Get([]byte(key)))
 		return nil
 	})
 	return v, err
 }
 
 // rowsOf copies a bucket, which may be nil, in the order of its keys.
-func rowsOf(b *bbolt.Bucket) []row {
+func rowsOf(b bucket) []row {
 	if b == nil {
 		return nil
 	}
 	var rows []row
-	c := b.Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
+	for k, v := range b.from(nil) {
 		rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
 	}
 	return rows
@@ -48,10 +36,10 @@ func rowsOf(b *bbolt.Bucket) []row {
 // shared between all who ask: they must not be changed. The same goes for AllDesired and for records, but for the slice
 // of attempts, which is the caller's own.
 func (db *DB) Desired(name string) (d *Desired, err error) {
-	viewErr := db.view(func(tx *bbolt.Tx) error {
-		d, err = db.desiredIn(tx, name, tx.Bucket(bucketDesired).Get([]byte(name)))
+	viewErr := db.tree.view(func(tx tx) error {
+		d, err = db.desiredIn(tx, name, tx.bucket(bucketDesired).Get([]byte(name)))
 		if err == nil && d.InputHash != "" {
-			d.Config = bytes.Clone(tx.Bucket(bucketConfigs).Get([]byte(name)))
+			d.Config = bytes.Clone(tx.bucket(bucketConfigs).Get([]byte(name)))
 		}
 		return nil
 	})
@@ -65,16 +53,16 @@ func (db *DB) Desired(name string) (d *Desired, err error) {
 }
 
 // desiredIn is Desired, without its Config.
-func (db *DB) desiredIn(tx *bbolt.Tx, name string, raw []byte) (*Desired, error) {
+func (db *DB) desiredIn(tx tx, name string, raw []byte) (*Desired, error) {
 	kept, err := db.desired.get(name, raw, decodeDesired)
 	if err != nil {
 		return nil, err
 	}
 	d := new(*kept)
-	if d.Verbs, err = decodeVerbs(name, tx.Bucket(bucketOverrides).Get([]byte(name))); err != nil {
+	if d.Verbs, err = decodeVerbs(name, tx.bucket(bucketOverrides).Get([]byte(name))); err != nil {
 		return nil, err
 	}
-	held, err := db.decodeDown(tx.Bucket(bucketMeta).Get(keyDown))
+	held, err := db.decodeDown(tx.bucket(bucketMeta).Get(keyDown))
 	if err != nil {
 		return nil, err // held or not is not known, so neither is what is wanted
 	}
@@ -101,8 +89,8 @@ func (db *DB) AllDesired() iter.Seq2[*Desired, error] { return all(db, bucketDes
 // Record returns what is on record about a name: a record with nothing but the name if there is none. A record that
 // cannot be read is a *RecordError.
 func (db *DB) Record(name string) (r Record, err error) {
-	viewErr := db.view(func(tx *bbolt.Tx) error {
-		r, err = db.recordIn(tx, name, tx.Bucket(bucketStatus).Get([]byte(name)))
+	viewErr := db.tree.view(func(tx tx) error {
+		r, err = db.recordIn(tx, name, tx.bucket(bucketStatus).Get([]byte(name)))
 		return nil
 	})
 	if viewErr != nil {
@@ -111,7 +99,7 @@ func (db *DB) Record(name string) (r Record, err error) {
 	return r, err
 }
 
-func (db *DB) recordIn(_ *bbolt.Tx, name string, raw []byte) (Record, error) {
+func (db *DB) recordIn(_ tx, name string, raw []byte) (Record, error) {
 	r, err := db.records.get(name, raw, decodeRecord)
 	r.Attempts = slices.Clone(r.Attempts)
 	return r, err
@@ -122,16 +110,15 @@ func (db *DB) recordIn(_ *bbolt.Tx, name string, raw []byte) (Record, error) {
 func (db *DB) Records() iter.Seq2[Record, error] { return all(db, bucketStatus, db.recordIn) }
 
 // all yields the values of a bucket, read in one transaction that is over when the first is yielded.
-func all[T any](db *DB, bucket []byte, read func(tx *bbolt.Tx, name string, raw []byte) (T, error)) iter.Seq2[T, error] {
+func all[T any](db *DB, bucket []byte, read func(tx tx, name string, raw []byte) (T, error)) iter.Seq2[T, error] {
 	type result struct {
 		v   T
 		err error
 	}
 	return func(yield func(T, error) bool) {
 		var results []result
-		err := db.view(func(tx *bbolt.Tx) error {
-			c := tx.Bucket(bucket).Cursor()
-			for k, raw := c.First(); k != nil; k, raw = c.Next() {
+		err := db.tree.view(func(tx tx) error {
+			for k, raw := range tx.bucket(bucket).from(nil) {
 				v, err := read(tx, string(k), raw)
 				results = append(results, result{v, err})
 			}
@@ -153,10 +140,9 @@ func all[T any](db *DB, bucket []byte, read func(tx *bbolt.Tx, name string, raw 
 // Names returns every name that is desired or has a record, tombstones included, sorted.
 func (db *DB) Names() ([]string, error) {
 	var names []string
-	err := db.view(func(tx *bbolt.Tx) error {
+	err := db.tree.view(func(tx tx) error {
 		for _, bucket := range [][]byte{bucketDesired, bucketStatus} {
-			c := tx.Bucket(bucket).Cursor()
-			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			for k := range tx.bucket(bucket).from(nil) {
 				names = append(names, string(k))
 			}
 		}
@@ -193,8 +179,8 @@ func (db *DB) Exits(name string) ([]Exit, error) { return history(db, bucketExit
 
 func history[T any](db *DB, bucket []byte, name string, decode func(string, []byte, []byte) (T, error)) ([]T, error) {
 	var rows []row
-	err := db.view(func(tx *bbolt.Tx) error {
-		rows = rowsOf(tx.Bucket(bucket).Bucket([]byte(name)))
+	err := db.tree.view(func(tx tx) error {
+		rows = rowsOf(tx.bucket(bucket).inner([]byte(name)))
 		return nil
 	})
 	if err != nil {
@@ -207,9 +193,11 @@ func history[T any](db *DB, bucket []byte, name string, decode func(string, []by
 // that can be read come with the joined *RecordErrors of those that cannot.
 func (db *DB) Events(after uint64, limit int) ([]Event, error) {
 	var rows []row
-	err := db.view(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucketEvents).Cursor()
-		for k, v := c.Seek(number(after + 1)); k != nil && (limit <= 0 || len(rows) < limit); k, v = c.Next() {
+	err := db.tree.view(func(tx tx) error {
+		for k, v := range tx.bucket(bucketEvents).from(number(after + 1)) {
+			if limit > 0 && len(rows) == limit {
+				break
+			}
 			rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
 		}
 		return nil

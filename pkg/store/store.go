@@ -48,6 +48,13 @@ type Options struct {
 	BootID string
 }
 
+func (o Options) boot() (string, error) {
+	if o.BootID != "" {
+		return o.BootID, nil
+	}
+	return subreaper.BootID()
+}
+
 func (o Options) bolt(wait time.Duration) *bbolt.Options {
 	return &bbolt.Options{
 		Timeout: wait,
@@ -61,12 +68,13 @@ func (o Options) bolt(wait time.Duration) *bbolt.Options {
 
 // DB is an open store. Its methods may be called from any goroutine.
 type DB struct {
-	bolt        *bbolt.DB
+	tree        tree
 	boot        string // of the running boot
 	recovered   string
 	desired     memo[*Desired]
 	records     memo[Record]
-	requests    chan request // nil: a copy, which has no writer
+	requests    chan request // to the writer; nil: there is none, as in a copy
+	direct      bool         // each caller is the writer, one at a time: in memory there is no disk to share a wait for
 	subscribers sync.Map     // of *Subscription
 	quit        chan struct{}
 	writer      sync.WaitGroup
@@ -80,6 +88,10 @@ type DB struct {
 // A file that is damaged is moved aside, never wiped, and a new store is begun: Recovered tells, and so does the new
 // store's first event. A store of a newer schema is refused untouched: ErrNewerSchema.
 func Open(path string, o Options) (*DB, error) {
+	boot, err := o.boot()
+	if err != nil {
+		return nil, err
+	}
 	recovered, err := prepare(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
@@ -95,31 +107,21 @@ func Open(path string, o Options) (*DB, error) {
 	if err := b.Update(migrate); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), b.Close())
 	}
-	db, err := newDB(b, o)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), b.Close())
-	}
+	db := newDB(boltTree{b}, boot)
 	db.recovered = recovered
 	db.requests = make(chan request)
 	db.writer.Go(db.write)
 	return db, nil
 }
 
-func newDB(b *bbolt.DB, o Options) (*DB, error) {
-	if o.BootID == "" {
-		boot, err := subreaper.BootID()
-		if err != nil {
-			return nil, err
-		}
-		o.BootID = boot
-	}
-	db := &DB{bolt: b, boot: o.BootID, quit: make(chan struct{})}
+func newDB(t tree, boot string) *DB {
+	db := &DB{tree: t, boot: boot, quit: make(chan struct{})}
 	db.close = sync.OnceValue(func() error {
 		close(db.quit)
 		db.writer.Wait()
-		return db.bolt.Close()
+		return db.tree.close()
 	})
-	return db, nil
+	return db
 }
 
 // Recovered says, in a sentence for people, that Open found a damaged file, why, and where it was moved; empty if it

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"slices"
-
-	"go.etcd.io/bbolt"
 )
 
 // maxGroup bounds how much one transaction holds, and so how long its first caller waits for the others.
@@ -13,20 +11,24 @@ const maxGroup = 256
 // request is one caller's part of a group. apply may run more than once, each time in a transaction that knows nothing
 // of the time before.
 type request struct {
-	apply   func(*bbolt.Tx) error
+	apply   func(tx) error
 	touches Touched
 	done    chan error // has room for the one answer
 }
 
 // do has apply carried out by the writer and returns once the outcome is on disk and the subscriptions were told.
-func (db *DB) do(ctx context.Context, touches Touched, apply func(*bbolt.Tx) error) error {
-	if db.requests == nil {
+func (db *DB) do(ctx context.Context, touches Touched, apply func(tx) error) error {
+	if db.requests == nil && !db.direct {
 		return ErrReadOnly
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	r := request{apply: apply, touches: touches, done: make(chan error, 1)}
+	if db.direct {
+		db.commit([]request{r})
+		return <-r.done
+	}
 	select {
 	case db.requests <- r:
 		return <-r.done
@@ -69,7 +71,7 @@ func (db *DB) gather(first request) []request {
 func (db *DB) commit(group []request) {
 	for len(group) > 0 {
 		failed := -1
-		err := db.bolt.Update(func(tx *bbolt.Tx) error {
+		err := db.tree.update(func(tx tx) error {
 			for i, r := range group {
 				if err := r.apply(tx); err != nil {
 					failed = i

@@ -9,7 +9,6 @@ import (
 
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/store"
-	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
 func emptyHasNothing(t *testing.T, db *store.DB) {
@@ -173,10 +172,7 @@ func iteratorsHoldNone(t *testing.T, db *store.DB) {
 }
 
 func downHoldsAll(t *testing.T, db *store.DB) {
-	boot, err := subreaper.BootID()
-	if err != nil {
-		t.Fatal(err)
-	}
+	boot := BootID(t)
 	commit(t, db, store.Change{Desired: []store.Desired{want("web")}})
 	held := func() (states []desired.State) {
 		states = append(states, must[*store.Desired](t)(db.Desired("web")).State())

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"reconciler.dev/reconciler/pkg/store"
+	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
 // Open returns an empty store that is closed and checked when the test ends. It never syncs, so it is fast.
@@ -27,6 +28,12 @@ func Open(t testing.TB) *store.DB {
 		Check(t, path)
 	})
 	return db
+}
+
+// BootID is that of the running boot, which the suite expects the store to be of.
+func BootID(t testing.TB) string {
+	t.Helper()
+	return must[string](t)(subreaper.BootID())
 }
 
 // Check fails the test if the closed store at path is not a consistent bbolt file.
