@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -19,53 +20,67 @@ func nameOf(instance string, attempt int) (name string, ok bool) {
 	return name, ok && name != "" && attempt > 0
 }
 
-func put(b bucket, key []byte, v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return err
+// placeOf is the place of a key in an outer bucket, or in that of a name in it.
+func placeOf(outer, name, key []byte) place {
+	switch {
+	case name != nil:
+		return place{string(outer), string(name) + "/" + keyString(key)}
+	case bytes.Equal(outer, bucketEvents):
+		return place{string(outer), keyString(key)}
 	}
-	return b.Put(key, raw)
+	return place{string(outer), string(key)}
 }
 
-// decode reads one value of a bucket and holds it against its key: an empty or misfiled record must not pass for a
-// blank one, it would give attempt numbers out again.
-func decode[T any](bucket []byte, key string, raw []byte, fits func(*T) bool) (T, error) {
-	var v T
-	err := json.Unmarshal(raw, &v)
+// encode is a value as a file keeps it.
+func encode(v any) ([]byte, error) {
+	if raw, ok := v.([]byte); ok {
+		return raw, nil
+	}
+	return json.Marshal(v)
+}
+
+// decode reads one value and holds it against its key: an empty or misfiled record must not pass for a blank one, it
+// would give attempt numbers out again.
+func decode[T any](val value, fits func(*T) bool) (T, error) {
+	v, kept := val.kept.(T)
+	var err error
+	if !kept {
+		err = json.Unmarshal(val.raw, &v)
+	}
 	if err == nil && !fits(&v) {
-		err = fmt.Errorf("it is not the record of %s", key)
+		err = fmt.Errorf("it is not the record of %s", val.at.key)
 	}
 	if err != nil {
 		var none T
-		return none, &RecordError{Bucket: string(bucket), Name: key, Err: err}
+		return none, &RecordError{Bucket: val.at.bucket, Name: val.at.key, Err: err}
 	}
 	return v, nil
 }
 
-func decodeDesired(name string, raw []byte) (*Desired, error) {
-	if raw == nil {
+func decodeDesired(name string, val value) (*Desired, error) {
+	if val.none() {
 		return nil, ErrNotFound
 	}
-	d, err := decode(bucketDesired, name, raw, func(d *Desired) bool { return d.Container.Name == name })
+	d, err := decode(val, func(d *Desired) bool { return d.Container.Name == name })
 	if err != nil {
 		return nil, err
 	}
 	return &d, nil
 }
 
-func decodeVerbs(name string, raw []byte) (Verbs, error) {
-	if raw == nil {
+func decodeVerbs(val value) (Verbs, error) {
+	if val.none() {
 		return Verbs{}, nil
 	}
-	return decode(bucketOverrides, name, raw, func(*Verbs) bool { return true })
+	return decode(val, func(*Verbs) bool { return true })
 }
 
 // decodeDown is nil for what does not hold the node now.
-func (db *DB) decodeDown(raw []byte) (*Down, error) {
-	if raw == nil {
+func (db *DB) decodeDown(val value) (*Down, error) {
+	if val.none() {
 		return nil, nil
 	}
-	d, err := decode(bucketMeta, string(keyDown), raw, func(d *Down) bool { return d.BootID != "" })
+	d, err := decode(val, func(d *Down) bool { return d.BootID != "" })
 	if err != nil || d.BootID != db.boot {
 		return nil, err
 	}
@@ -81,40 +96,38 @@ func (d *Down) override() *Override {
 	return &Override{State: desired.Stopped, By: by, At: d.At}
 }
 
-func decodeRecord(name string, raw []byte) (Record, error) {
-	if raw == nil {
+func decodeRecord(name string, val value) (Record, error) {
+	if val.none() {
 		return Record{Name: name}, nil
 	}
-	r, err := decode(bucketStatus, name, raw, func(r *Record) bool { return r.Name == name })
+	r, err := decode(val, func(r *Record) bool { return r.Name == name })
 	r.Name = name
 	return r, err
 }
 
-func decodeSource(name string, raw []byte) (Source, error) {
-	return decode(bucketSources, name, raw, func(s *Source) bool { return s.Name == name })
+func decodeSource(name string, val value) (Source, error) {
+	return decode(val, func(s *Source) bool { return s.Name == name })
 }
 
-func decodeAttempt(name string, key, raw []byte) (Attempt, error) {
-	return decode(bucketAttempts, historyKey(name, key), raw, func(a *Attempt) bool {
+func decodeAttempt(name string, key []byte, val value) (Attempt, error) {
+	return decode(val, func(a *Attempt) bool {
 		is, ok := nameOf(a.Instance, a.Number)
 		return ok && is == name && string(number(uint64(a.Number))) == string(key)
 	})
 }
 
-func decodeExit(name string, key, raw []byte) (Exit, error) {
-	return decode(bucketExits, historyKey(name, key), raw, func(e *Exit) bool {
+func decodeExit(name string, key []byte, val value) (Exit, error) {
+	return decode(val, func(e *Exit) bool {
 		is, ok := nameOf(e.Instance, e.Attempt)
 		return ok && is == name && string(number(uint64(e.Attempt))) == string(key)
 	})
 }
 
-func decodeEvent(key, raw []byte) (Event, error) {
-	return decode(bucketEvents, keyString(key), raw, func(e *Event) bool {
+func decodeEvent(key []byte, val value) (Event, error) {
+	return decode(val, func(e *Event) bool {
 		return string(number(e.Seq)) == string(key)
 	})
 }
-
-func historyKey(name string, key []byte) string { return name + "/" + keyString(key) }
 
 // keyString shows a number key to people.
 func keyString(key []byte) string {
@@ -122,4 +135,12 @@ func keyString(key []byte) string {
 		return fmt.Sprintf("%x", key)
 	}
 	return strconv.FormatUint(binary.BigEndian.Uint64(key), 10)
+}
+
+// configOf is a config.json, nil if there is none.
+func configOf(val value) []byte {
+	if kept, ok := val.kept.([]byte); ok {
+		return kept
+	}
+	return val.raw
 }

@@ -18,13 +18,13 @@ func FuzzDecode(f *testing.F) {
 	}
 	one := number(1)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		again(t, raw, func(b []byte) (*Desired, error) { return decodeDesired("web", b) })
-		again(t, raw, func(b []byte) (Record, error) { return decodeRecord("web", b) })
-		again(t, raw, func(b []byte) (Source, error) { return decodeSource("web", b) })
-		again(t, raw, func(b []byte) (Verbs, error) { return decodeVerbs("web", b) })
-		again(t, raw, func(b []byte) (Attempt, error) { return decodeAttempt("web", one, b) })
-		again(t, raw, func(b []byte) (Exit, error) { return decodeExit("web", one, b) })
-		again(t, raw, func(b []byte) (Event, error) { return decodeEvent(one, b) })
+		again(t, raw, func(b []byte) (*Desired, error) { return decodeDesired("web", value{raw: b}) })
+		again(t, raw, func(b []byte) (Record, error) { return decodeRecord("web", value{raw: b}) })
+		again(t, raw, func(b []byte) (Source, error) { return decodeSource("web", value{raw: b}) })
+		again(t, raw, func(b []byte) (Verbs, error) { return decodeVerbs(value{raw: b}) })
+		again(t, raw, func(b []byte) (Attempt, error) { return decodeAttempt("web", one, value{raw: b}) })
+		again(t, raw, func(b []byte) (Exit, error) { return decodeExit("web", one, value{raw: b}) })
+		again(t, raw, func(b []byte) (Event, error) { return decodeEvent(one, value{raw: b}) })
 	})
 }
 

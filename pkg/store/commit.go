@@ -42,7 +42,7 @@ func apply(tx tx, c *Change) error {
 		}
 	}
 	if c.Source != nil {
-		if err := put(tx.bucket(bucketSources), []byte(c.Source.Name), c.Source); err != nil {
+		if err := tx.bucket(bucketSources).put([]byte(c.Source.Name), *c.Source); err != nil {
 			return fmt.Errorf("source %q: %w", c.Source.Name, err)
 		}
 	}
@@ -69,12 +69,14 @@ func apply(tx tx, c *Change) error {
 
 func putDesired(tx tx, d *Desired) error {
 	key, configs := []byte(d.Container.Name), tx.bucket(bucketConfigs)
-	if d.InputHash != "" && !bytes.Equal(configs.Get(key), d.Config) {
-		if err := configs.Put(key, d.Config); err != nil {
+	if d.InputHash != "" && !bytes.Equal(configOf(configs.get(key)), d.Config) {
+		if err := configs.put(key, bytes.Clone(d.Config)); err != nil {
 			return err
 		}
 	}
-	return put(tx.bucket(bucketDesired), key, d)
+	bare := *d
+	bare.Config, bare.Verbs, bare.Held = nil, Verbs{}, nil
+	return tx.bucket(bucketDesired).put(key, bare)
 }
 
 func putDown(tx tx, c *Change) error {
@@ -82,14 +84,14 @@ func putDown(tx tx, c *Change) error {
 	case c.Up:
 		return b.Delete(keyDown)
 	case c.Down != nil:
-		return put(b, keyDown, c.Down)
+		return b.put(keyDown, *c.Down)
 	}
 	return nil
 }
 
 func putRecord(tx tx, r *Record) error {
 	b := tx.bucket(bucketStatus)
-	old, err := decodeRecord(r.Name, b.Get([]byte(r.Name)))
+	old, err := decodeRecord(r.Name, b.get([]byte(r.Name)))
 	if err != nil {
 		return err // its counter is not known, so no number is safe
 	}
@@ -100,7 +102,9 @@ func putRecord(tx tx, r *Record) error {
 	if r.LastAttempt < highest {
 		return fmt.Errorf("%w: last attempt %d, but %d was used", ErrAttemptReused, r.LastAttempt, highest)
 	}
-	return put(b, []byte(r.Name), r)
+	own := *r
+	own.Attempts = slices.Clone(r.Attempts)
+	return b.put([]byte(r.Name), own)
 }
 
 func putAttempt(tx tx, a *Attempt) error {
@@ -108,7 +112,7 @@ func putAttempt(tx tx, a *Attempt) error {
 	if !ok {
 		return fmt.Errorf("it is not the instance of attempt %d", a.Number)
 	}
-	return putHistory(tx, bucketAttempts, name, a.Number, a)
+	return putHistory(tx, bucketAttempts, name, a.Number, *a)
 }
 
 // putExit records an exit once: see Commit. own is the record of the same change, or nil.
@@ -133,22 +137,22 @@ func putExit(tx tx, e *Exit, own *Record) error {
 	if recorded && (first.Source != subreaper.SourceUnknown || e.Source == subreaper.SourceUnknown) {
 		return nil
 	}
-	return putHistory(tx, bucketExits, name, e.Attempt, e)
+	return putHistory(tx, bucketExits, name, e.Attempt, *e)
 }
 
 // exitOf returns the exit on record. One that cannot be read counts as none: it gives way, as unknown does.
 func exitOf(tx tx, name string, n int) (e Exit, recorded bool) {
 	b, key := tx.bucket(bucketExits).inner([]byte(name)), number(uint64(n))
-	if b == nil || b.Get(key) == nil {
+	if b == nil || b.get(key).none() {
 		return Exit{}, false
 	}
-	e, err := decodeExit(name, key, b.Get(key))
+	e, err := decodeExit(name, key, b.get(key))
 	return e, err == nil
 }
 
 // attemptOf returns an attempt as own has it, else as the stored record, else as the history; nil if none knows it.
 func attemptOf(tx tx, name string, n int, own *Record) (*Attempt, error) {
-	stored, err := decodeRecord(name, tx.bucket(bucketStatus).Get([]byte(name)))
+	stored, err := decodeRecord(name, tx.bucket(bucketStatus).get([]byte(name)))
 	if err != nil {
 		return nil, err
 	}
@@ -160,10 +164,10 @@ func attemptOf(tx tx, name string, n int, own *Record) (*Attempt, error) {
 		return &known[i], nil
 	}
 	b, key := tx.bucket(bucketAttempts).inner([]byte(name)), number(uint64(n))
-	if b == nil || b.Get(key) == nil {
+	if b == nil || b.get(key).none() {
 		return nil, nil
 	}
-	a, err := decodeAttempt(name, key, b.Get(key))
+	a, err := decodeAttempt(name, key, b.get(key))
 	return &a, err
 }
 
@@ -172,18 +176,18 @@ func attemptOf(tx tx, name string, n int, own *Record) (*Attempt, error) {
 // name is not desired. Durability and ctx are as with Commit.
 func (db *DB) UpdateVerbs(ctx context.Context, name string, f func(*Verbs) error) error {
 	err := db.do(ctx, Touched{Names: map[string]bool{name: true}}, func(tx tx) error {
-		if tx.bucket(bucketDesired).Get([]byte(name)) == nil {
+		if tx.bucket(bucketDesired).get([]byte(name)).none() {
 			return ErrNotFound
 		}
 		b := tx.bucket(bucketOverrides)
-		v, err := decodeVerbs(name, bytes.Clone(b.Get([]byte(name))))
+		v, err := decodeVerbs(b.get([]byte(name)).clone())
 		if err != nil {
 			return err
 		}
 		if err := f(&v); err != nil {
 			return err
 		}
-		return put(b, []byte(name), v)
+		return b.put([]byte(name), v)
 	})
 	if err != nil {
 		return fmt.Errorf("update verbs of %q: %w", name, err)

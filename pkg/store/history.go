@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"reflect"
 	"time"
@@ -15,16 +16,23 @@ const (
 	keepOfTheGone = 7 * 24 * time.Hour // history of a removed name
 )
 
-// putHistory puts v as number n of a name, and drops the oldest but the first where there are too many.
+// putHistory puts v, which is not changed later, as number n of a name, and drops the oldest but the first where there are
+// too many.
 func putHistory(tx tx, bucket []byte, name string, n int, v any) error {
 	b, err := tx.bucket(bucket).makeInner([]byte(name))
 	if err != nil {
 		return err
 	}
-	if err := put(b, number(uint64(n)), v); err != nil {
+	if err := b.put(number(uint64(n)), v); err != nil {
 		return err
 	}
 	var keys [][]byte
+	for k := range b.from(nil) {
+		if n-int(binary.BigEndian.Uint64(k)) < maxHistory {
+			return nil // there are no more numbers than that
+		}
+		break
+	}
 	for k := range b.from(nil) {
 		keys = append(keys, bytes.Clone(k))
 	}
@@ -45,13 +53,16 @@ func putEvents(tx tx, events []Event) error {
 			return err
 		}
 		e.Seq = seq
-		if err := put(b, number(seq), e); err != nil {
+		if err := b.put(number(seq), e); err != nil {
 			return fmt.Errorf("event %s: %w", e.Reason, err)
 		}
 	}
+	if b.Sequence() <= maxEvents {
+		return nil
+	}
 	var old [][]byte
 	for k := range b.from(nil) {
-		if b.Sequence() <= maxEvents || bytes.Compare(k, number(b.Sequence()-maxEvents)) > 0 {
+		if bytes.Compare(k, number(b.Sequence()-maxEvents)) > 0 {
 			break
 		}
 		old = append(old, bytes.Clone(k))
@@ -74,7 +85,7 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) error {
 			rec, err := decodeRecord(name, r.value)
 			// What cannot be read is left as it is: Records tells of it.
 			if err != nil || rec.RemovedAt.IsZero() || now.Sub(rec.RemovedAt) < keepOfTheGone ||
-				tx.bucket(bucketDesired).Get(r.key) != nil {
+				!tx.bucket(bucketDesired).get(r.key).none() {
 				continue
 			}
 			stripped, err := strip(tx, rec)
@@ -106,7 +117,7 @@ func strip(tx tx, r Record) (stripped bool, err error) {
 	if !stripped && reflect.DeepEqual(r, bare) {
 		return false, nil
 	}
-	return true, put(tx.bucket(bucketStatus), []byte(r.Name), bare)
+	return true, tx.bucket(bucketStatus).put([]byte(r.Name), bare)
 }
 
 func dropEvents(tx tx, objects map[string]bool) error {

@@ -18,25 +18,28 @@ type memoized[T any] struct {
 	v   T
 }
 
-// get is the value that raw decodes to. raw may be of a transaction.
-func (m *memo[T]) get(key string, raw []byte, decode func(key string, raw []byte) (T, error)) (T, error) {
+// get is what val decodes to. val may be of a transaction.
+func (m *memo[T]) get(key string, val value, decode func(key string, val value) (T, error)) (T, error) {
+	if val.kept != nil {
+		return decode(key, val)
+	}
 	m.mu.Lock()
 	kept, found := m.kept[key]
 	m.mu.Unlock()
-	if found && bytes.Equal(kept.raw, raw) {
+	if found && bytes.Equal(kept.raw, val.raw) {
 		return kept.v, nil
 	}
-	raw = bytes.Clone(raw)
-	v, err := decode(key, raw)
+	val = val.clone()
+	v, err := decode(key, val)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kept == nil {
 		m.kept = map[string]memoized[T]{}
 	}
-	if err != nil || raw == nil {
+	if err != nil || val.raw == nil {
 		delete(m.kept, key)
 	} else {
-		m.kept[key] = memoized[T]{raw, v}
+		m.kept[key] = memoized[T]{val.raw, v}
 	}
 	return v, err
 }

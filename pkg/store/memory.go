@@ -1,8 +1,6 @@
 package store
 
 import (
-	"bytes"
-	"encoding/binary"
 	"iter"
 	"strings"
 	"sync"
@@ -70,19 +68,28 @@ func (t *memoryTree) close() error {
 
 type memoryTx struct{ root *node }
 
-func (t *memoryTx) bucket(outer []byte) bucket { return memoryBucket{t, string(outer) + "\x00"} }
+func (t *memoryTx) bucket(outer []byte) bucket {
+	return memoryBucket{t, string(outer) + "\x00", outer, nil}
+}
 
 // memoryBucket is all entries whose keys begin with its path, the names of buckets with a NUL behind each, as no name has
 // one. So a bucket is there as soon as something is in it.
 type memoryBucket struct {
-	tx   *memoryTx
-	path string
+	tx          *memoryTx
+	path        string
+	outer, name []byte // as in boltBucket
 }
 
-func (b memoryBucket) Get(key []byte) []byte { return b.tx.root.get(b.path + string(key)) }
+func (b memoryBucket) get(key []byte) value {
+	kept := b.tx.root.get(b.path + string(key))
+	if kept == nil {
+		return value{}
+	}
+	return value{at: placeOf(b.outer, b.name, key), kept: kept}
+}
 
-func (b memoryBucket) Put(key, value []byte) error {
-	b.tx.root = b.tx.root.put(b.path+string(key), bytes.Clone(value))
+func (b memoryBucket) put(key []byte, v any) error {
+	b.tx.root = b.tx.root.put(b.path+string(key), v)
 	return nil
 }
 
@@ -95,29 +102,27 @@ func (b memoryBucket) Delete(key []byte) error {
 func (b memoryBucket) counter() string { return "\x00" + b.path }
 
 func (b memoryBucket) Sequence() uint64 {
-	if v := b.tx.root.get(b.counter()); v != nil {
-		return binary.BigEndian.Uint64(v)
-	}
-	return 0
+	n, _ := b.tx.root.get(b.counter()).(uint64)
+	return n
 }
 
 func (b memoryBucket) NextSequence() (uint64, error) {
 	next := b.Sequence() + 1
-	b.tx.root = b.tx.root.put(b.counter(), number(next))
+	b.tx.root = b.tx.root.put(b.counter(), next)
 	return next, nil
 }
 
-func (b memoryBucket) from(key []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
+func (b memoryBucket) from(key []byte) iter.Seq2[[]byte, value] {
+	return func(yield func([]byte, value) bool) {
 		b.tx.root.from(b.path+string(key), func(n *node) bool {
 			k, ours := strings.CutPrefix(n.key, b.path)
-			return ours && yield([]byte(k), n.value)
+			return ours && yield([]byte(k), value{at: placeOf(b.outer, b.name, []byte(k)), kept: n.value})
 		})
 	}
 }
 
 func (b memoryBucket) inner(name []byte) bucket {
-	return memoryBucket{b.tx, b.path + string(name) + "\x00"}
+	return memoryBucket{b.tx, b.path + string(name) + "\x00", b.outer, name}
 }
 
 func (b memoryBucket) makeInner(name []byte) (bucket, error) { return b.inner(name), nil }

@@ -15,10 +15,10 @@ func toSchema2(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	b := boltBucket{tx.Bucket(bucketDesired)}
+	b := boltBucket{tx.Bucket(bucketDesired), bucketDesired, nil}
 	for _, r := range rowsOf(b) {
 		var d map[string]json.RawMessage
-		if json.Unmarshal(r.value, &d) != nil {
+		if json.Unmarshal(r.value.raw, &d) != nil {
 			continue // it is no record: that is told where it is read
 		}
 		if config := d["config"]; config != nil && string(config) != "null" {
@@ -32,7 +32,11 @@ func toSchema2(tx *bbolt.Tx) error {
 			continue
 		}
 		d["container"] = container
-		if err := put(b, r.key, d); err != nil {
+		raw, err := json.Marshal(d)
+		if err != nil {
+			return err
+		}
+		if err := b.Put(r.key, raw); err != nil {
 			return err
 		}
 	}

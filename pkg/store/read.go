@@ -8,13 +8,16 @@ import (
 )
 
 // row is one entry of a bucket, copied: it outlives the transaction.
-type row struct{ key, value []byte }
+type row struct {
+	key   []byte
+	value value
+}
 
-// value returns a copy of one value, nil if there is none.
-func (db *DB) value(bucket []byte, key string) ([]byte, error) {
-	var v []byte
+// value returns a copy of one value.
+func (db *DB) value(bucket []byte, key string) (value, error) {
+	var v value
 	err := db.tree.view(func(tx tx) error {
-		v = bytes.Clone(tx.bucket(bucket).Get([]byte(key)))
+		v = tx.bucket(bucket).get([]byte(key)).clone()
 		return nil
 	})
 	return v, err
@@ -27,7 +30,7 @@ func rowsOf(b bucket) []row {
 	}
 	var rows []row
 	for k, v := range b.from(nil) {
-		rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
+		rows = append(rows, row{bytes.Clone(k), v.clone()})
 	}
 	return rows
 }
@@ -37,9 +40,9 @@ func rowsOf(b bucket) []row {
 // of attempts, which is the caller's own.
 func (db *DB) Desired(name string) (d *Desired, err error) {
 	viewErr := db.tree.view(func(tx tx) error {
-		d, err = db.desiredIn(tx, name, tx.bucket(bucketDesired).Get([]byte(name)))
+		d, err = db.desiredIn(tx, name, tx.bucket(bucketDesired).get([]byte(name)))
 		if err == nil && d.InputHash != "" {
-			d.Config = bytes.Clone(tx.bucket(bucketConfigs).Get([]byte(name)))
+			d.Config = bytes.Clone(configOf(tx.bucket(bucketConfigs).get([]byte(name))))
 		}
 		return nil
 	})
@@ -53,16 +56,16 @@ func (db *DB) Desired(name string) (d *Desired, err error) {
 }
 
 // desiredIn is Desired, without its Config.
-func (db *DB) desiredIn(tx tx, name string, raw []byte) (*Desired, error) {
+func (db *DB) desiredIn(tx tx, name string, raw value) (*Desired, error) {
 	kept, err := db.desired.get(name, raw, decodeDesired)
 	if err != nil {
 		return nil, err
 	}
 	d := new(*kept)
-	if d.Verbs, err = decodeVerbs(name, tx.bucket(bucketOverrides).Get([]byte(name))); err != nil {
+	if d.Verbs, err = decodeVerbs(tx.bucket(bucketOverrides).get([]byte(name))); err != nil {
 		return nil, err
 	}
-	held, err := db.decodeDown(tx.bucket(bucketMeta).Get(keyDown))
+	held, err := db.decodeDown(tx.bucket(bucketMeta).get(keyDown))
 	if err != nil {
 		return nil, err // held or not is not known, so neither is what is wanted
 	}
@@ -90,7 +93,7 @@ func (db *DB) AllDesired() iter.Seq2[*Desired, error] { return all(db, bucketDes
 // cannot be read is a *RecordError.
 func (db *DB) Record(name string) (r Record, err error) {
 	viewErr := db.tree.view(func(tx tx) error {
-		r, err = db.recordIn(tx, name, tx.bucket(bucketStatus).Get([]byte(name)))
+		r, err = db.recordIn(tx, name, tx.bucket(bucketStatus).get([]byte(name)))
 		return nil
 	})
 	if viewErr != nil {
@@ -99,7 +102,7 @@ func (db *DB) Record(name string) (r Record, err error) {
 	return r, err
 }
 
-func (db *DB) recordIn(_ tx, name string, raw []byte) (Record, error) {
+func (db *DB) recordIn(_ tx, name string, raw value) (Record, error) {
 	r, err := db.records.get(name, raw, decodeRecord)
 	r.Attempts = slices.Clone(r.Attempts)
 	return r, err
@@ -110,7 +113,7 @@ func (db *DB) recordIn(_ tx, name string, raw []byte) (Record, error) {
 func (db *DB) Records() iter.Seq2[Record, error] { return all(db, bucketStatus, db.recordIn) }
 
 // all yields the values of a bucket, read in one transaction that is over when the first is yielded.
-func all[T any](db *DB, bucket []byte, read func(tx tx, name string, raw []byte) (T, error)) iter.Seq2[T, error] {
+func all[T any](db *DB, bucket []byte, read func(tx tx, name string, raw value) (T, error)) iter.Seq2[T, error] {
 	type result struct {
 		v   T
 		err error
@@ -158,7 +161,7 @@ func (db *DB) Source(name string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if raw == nil {
+	if raw.none() {
 		return nil, ErrNotFound
 	}
 	s, err := decodeSource(name, raw)
@@ -177,7 +180,7 @@ func (db *DB) Attempts(name string) ([]Attempt, error) {
 // Exits is Attempts for exit records.
 func (db *DB) Exits(name string) ([]Exit, error) { return history(db, bucketExits, name, decodeExit) }
 
-func history[T any](db *DB, bucket []byte, name string, decode func(string, []byte, []byte) (T, error)) ([]T, error) {
+func history[T any](db *DB, bucket []byte, name string, decode func(string, []byte, value) (T, error)) ([]T, error) {
 	var rows []row
 	err := db.tree.view(func(tx tx) error {
 		rows = rowsOf(tx.bucket(bucket).inner([]byte(name)))
@@ -198,7 +201,7 @@ func (db *DB) Events(after uint64, limit int) ([]Event, error) {
 			if limit > 0 && len(rows) == limit {
 				break
 			}
-			rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
+			rows = append(rows, row{bytes.Clone(k), v.clone()})
 		}
 		return nil
 	})

@@ -88,7 +88,7 @@ func TestMigrateIsOneTransaction(t *testing.T) {
 	if db, err = Open(path, Options{NoSync: true}); err != nil {
 		t.Fatalf("after a migration that failed: %v", err)
 	}
-	if v, _ := db.value(bucketMeta, "one"); v != nil {
+	if v, _ := db.value(bucketMeta, "one"); !v.none() {
 		t.Error("half of the migration stayed")
 	}
 	db.Close()
@@ -99,7 +99,7 @@ func TestMigrateIsOneTransaction(t *testing.T) {
 	}
 	defer db.Close()
 	for key, want := range map[string]string{"one": "x", "two": "x", "schema": strconv.Itoa(len(real) + 3)} {
-		if v, err := db.value(bucketMeta, key); err != nil || string(v) != want {
+		if v, err := db.value(bucketMeta, key); err != nil || string(v.raw) != want {
 			t.Errorf("%s is %q, %v", key, v, err)
 		}
 	}

@@ -7,12 +7,12 @@ import "hash/fnv"
 // it, and whoever holds the old root has the old tree.
 type node struct {
 	key         string
-	value       []byte
+	value       any
 	weight      uint32
 	left, right *node
 }
 
-func (n *node) get(key string) []byte {
+func (n *node) get(key string) any {
 	for n != nil {
 		switch {
 		case key < n.key:
@@ -27,7 +27,7 @@ func (n *node) get(key string) []byte {
 }
 
 // put returns the tree with the value in it.
-func (n *node) put(key string, value []byte) *node {
+func (n *node) put(key string, value any) *node {
 	h := fnv.New32a()
 	h.Write([]byte(key))
 	return n.with(&node{key: key, value: value, weight: h.Sum32()})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -23,16 +24,35 @@ type tx interface {
 }
 
 type bucket interface {
-	Get(key []byte) []byte // nil if there is none
-	Put(key, value []byte) error
+	get(key []byte) value // none if there is none
+	put(key []byte, v any) error
 	Delete(key []byte) error
 	Sequence() uint64 // the last one given
 	NextSequence() (uint64, error)
 
-	from(key []byte) iter.Seq2[[]byte, []byte] // the entries from key on, in order; the loop's body must not write
-	inner(name []byte) bucket                  // nil if there is none
-	makeInner(name []byte) (bucket, error)     // inner, made if it is not there
+	from(key []byte) iter.Seq2[[]byte, value] // the entries from key on, in order; the loop's body must not write
+	inner(name []byte) bucket                 // nil if there is none
+	makeInner(name []byte) (bucket, error)    // inner, made if it is not there
 	dropInner(name []byte) (found bool, err error)
+}
+
+// value is what lies under a key. A file keeps bytes, which have to be decoded. The memory keeps what was put, so whoever
+// puts something does not change it later, nor does whoever gets it.
+type value struct {
+	at   place
+	raw  []byte
+	kept any
+}
+
+// place says where a value lies, in words for people.
+type place struct{ bucket, key string }
+
+func (v value) none() bool { return v.raw == nil && v.kept == nil }
+
+// clone is v for after its transaction.
+func (v value) clone() value {
+	v.raw = bytes.Clone(v.raw)
+	return v
 }
 
 type boltTree struct{ db *bbolt.DB }
@@ -56,14 +76,31 @@ func boltClosed(err error) error {
 
 type boltTx struct{ tx *bbolt.Tx }
 
-func (t boltTx) bucket(outer []byte) bucket { return boltBucket{t.tx.Bucket(outer)} }
+func (t boltTx) bucket(outer []byte) bucket { return boltBucket{t.tx.Bucket(outer), outer, nil} }
 
-type boltBucket struct{ *bbolt.Bucket }
+type boltBucket struct {
+	*bbolt.Bucket
+	outer, name []byte // name is nil if it is the outer one
+}
 
-func (b boltBucket) from(key []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
+func (b boltBucket) value(key, raw []byte) value {
+	return value{at: placeOf(b.outer, b.name, key), raw: raw}
+}
+
+func (b boltBucket) get(key []byte) value { return b.value(key, b.Get(key)) }
+
+func (b boltBucket) put(key []byte, v any) error {
+	raw, err := encode(v)
+	if err != nil {
+		return err
+	}
+	return b.Put(key, raw)
+}
+
+func (b boltBucket) from(key []byte) iter.Seq2[[]byte, value] {
+	return func(yield func([]byte, value) bool) {
 		c := b.Cursor()
-		for k, v := c.Seek(key); k != nil && yield(k, v); {
+		for k, v := c.Seek(key); k != nil && yield(k, b.value(k, v)); {
 			k, v = c.Next()
 		}
 	}
@@ -71,7 +108,7 @@ func (b boltBucket) from(key []byte) iter.Seq2[[]byte, []byte] {
 
 func (b boltBucket) inner(name []byte) bucket {
 	if in := b.Bucket.Bucket(name); in != nil {
-		return boltBucket{in}
+		return boltBucket{in, b.outer, name}
 	}
 	return nil
 }
@@ -81,7 +118,7 @@ func (b boltBucket) makeInner(name []byte) (bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket %q: %w", name, err)
 	}
-	return boltBucket{in}, nil
+	return boltBucket{in, b.outer, name}, nil
 }
 
 func (b boltBucket) dropInner(name []byte) (bool, error) {
