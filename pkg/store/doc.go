@@ -1,6 +1,6 @@
 // Package store answers what must survive a crash: what is wanted, what was begun, what ended and how. It keeps typed
-// records in one bbolt file, or in memory for simulations: the rules are the same code, on a small tree of buckets (tree.go). It
-// never decides, and no type of bbolt leaves it.
+// records in one bbolt file, or in memory for simulations: the rules are the same code, on a small tree of buckets
+// (tree.go). It never decides, and no type of bbolt leaves it.
 //
 //	callers --Change--> one writer --group--> one bbolt transaction --fsync--> every caller of the group returns
 //	readers <--decoded copies-- short read transactions
