@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"time"
+
+	"github.com/go-logr/logr"
 
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
@@ -18,67 +19,72 @@ func (l *Loop) Steps(context.Context) (Steps, error) {
 	if err != nil {
 		return Steps{}, err
 	}
-	all := map[string]bool{}
-	for _, name := range names {
-		all[name] = true
-	}
-	steps, _ := l.plan(all)
+	l.mu.Lock()
+	draining := l.queue.Draining()
+	l.mu.Unlock()
+	steps, _ := l.planner.Steps(names, draining)
 	return steps, nil
 }
 
-// plan gathers what Plan needs to know about some names. A name whose records cannot be read is left alone: unreadable
-// is not unwanted. So is one that nobody ever wanted, whatever there is in its name: an orphan.
-func (l *Loop) plan(names map[string]bool) (steps Steps, unread []string) {
+// Planner gathers what Plan needs to know, and asks it.
+type Planner struct {
+	World World
+	Wants Wants
+	Now   func() time.Time
+	Log   logr.Logger
+}
+
+// Steps plans for some names; draining, as if all were wanted Stopped. A name whose records cannot be read is left alone,
+// and returned: unreadable is not unwanted. One that nobody ever wanted is left alone, too, whatever there is in its name:
+// an orphan.
+func (p *Planner) Steps(names []string, draining bool) (steps Steps, unread []string) {
 	want, recs := map[string]*store.Desired{}, map[string]store.Record{}
 	var questions []observed.Question
-	for name := range names {
-		d, err := l.Wants.Desired(name)
+	for _, name := range names {
+		d, err := p.Wants.Desired(name)
 		if errors.Is(err, store.ErrNotFound) {
 			d, err = nil, nil
 		}
 		var r store.Record
 		if err == nil {
-			r, err = l.Wants.Record(name)
+			r, err = p.Wants.Record(name)
 		}
 		switch {
 		case err != nil:
-			l.Log.Error(err, "left alone: what is wanted or on record cannot be read", "container", name)
+			p.Log.Error(err, "left alone: what is wanted or on record cannot be read", "container", name)
 			unread = append(unread, name)
 			continue
 		case d != nil:
-			want[name] = l.overlaid(d)
+			if draining {
+				d.Held = &store.Override{State: desired.Stopped, By: "down"}
+			}
+			want[name] = d
 		case r.ChangedAt.IsZero() && r.LastAttempt == 0: // a bare tombstone is of a name that was ours
 			continue
 		}
 		recs[name] = r
 		questions = append(questions, Questions(r)...)
 	}
-	have := l.World.Look(slices.Collect(maps.Keys(names)), questions)
-	if strange := strangers(have, recs); strange != nil {
-		maps.Copy(have.Instances, l.World.Look(nil, strange).Instances)
+	have := p.World.Look(names, questions)
+	if strange := strangers(names, have, recs); strange != nil {
+		maps.Copy(have.Instances, p.World.Look(nil, strange).Instances)
 	}
-	return Plan(want, have, recs, l.Now()), unread
+	return Plan(want, have, recs, p.Now()), unread
 }
 
 // strangers are questions about what was seen and is not on record.
-func strangers(have observed.Snapshot, recs map[string]store.Record) (q []observed.Question) {
-	for name, r := range recs {
+func strangers(names []string, have observed.Snapshot, recs map[string]store.Record) (q []observed.Question) {
+	for _, name := range names {
+		r, planned := recs[name]
+		if !planned {
+			continue
+		}
 		v := viewOf(name, nil, have, r, time.Time{})
 		for _, n := range v.strangers() {
 			q = append(q, observed.Question{ID: observed.InstanceID(name, n), Origin: true})
 		}
 	}
 	return q
-}
-
-// overlaid is d with the Stopped that a drain lays over everything.
-func (l *Loop) overlaid(d *store.Desired) *store.Desired {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.draining {
-		d.Held = &store.Override{State: desired.Stopped, By: "down"}
-	}
-	return d
 }
 
 // Questions are what must be observed to judge a record.

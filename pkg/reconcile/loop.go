@@ -38,44 +38,35 @@ type Config struct {
 
 // Loop plans, and has what it planned carried out, name by name: one goroutine plans, at most one effect a name is in
 // flight. A wake-up carries a name and nothing else; a lost or doubled one costs time, never correctness, and a full
-// pass every Resync is the floor.
+// pass every Resync is the floor. What is due when is its Queue's to know; the loop adds goroutines, timers and a lock.
 type Loop struct {
 	Config
+	planner Planner
+	begun   time.Time
 
-	mu       sync.Mutex
-	dirty    map[string]bool // names to look at
-	backlog  []string        // names to look at when there is time, a batch a pass
-	draining bool
-	wake     chan struct{}
+	mu    sync.Mutex
+	queue *Queue
 
-	busy        map[string]bool          // names with an effect in flight; owned by Run, like the next three
-	timers      map[string]*time.Timer   // the next look at a name that waits
-	unquiet     map[string]bool          // names whose last plan was not to hold
-	pauses      map[string]time.Duration // of names whose records cannot be written
+	wake        chan struct{}
 	finished    chan finish
-	slots       map[Verb]chan struct{} // verbs without any wait for nobody
 	drained     chan struct{}
 	drainedOnce func()
 }
 
 // NewLoop returns a loop that is yet to Run.
 func NewLoop(c Config) *Loop {
-	drained, calls := make(chan struct{}), make(chan struct{}, c.Calls)
+	drained := make(chan struct{})
 	return &Loop{
+		Config: c, planner: Planner{World: c.World, Wants: c.Wants, Now: c.Now, Log: c.Log}, begun: time.Now(),
+		queue: NewQueue(c.Calls), wake: make(chan struct{}, 1), finished: make(chan finish),
 		drained: drained, drainedOnce: sync.OnceFunc(func() { close(drained) }),
-		Config: c, dirty: map[string]bool{}, wake: make(chan struct{}, 1),
-		busy: map[string]bool{}, timers: map[string]*time.Timer{}, unquiet: map[string]bool{},
-		pauses: map[string]time.Duration{}, finished: make(chan finish),
-		slots: map[Verb]chan struct{}{Start: calls, Clean: calls, Pause: calls, Resume: calls, Update: calls, Launch: make(chan struct{}, 4*c.Calls)},
 	}
 }
 
-// Wake has the loop look at names again. It may be called from anywhere and never blocks.
-func (l *Loop) Wake(names ...string) {
+// with has f change the queue, and wakes the loop.
+func (l *Loop) with(f func(q *Queue)) {
 	l.mu.Lock()
-	for _, name := range names {
-		l.dirty[name] = true
-	}
+	f(l.queue)
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -83,20 +74,17 @@ func (l *Loop) Wake(names ...string) {
 	}
 }
 
+// Wake has the loop look at names again. It may be called from anywhere and never blocks.
+func (l *Loop) Wake(names ...string) { l.with(func(q *Queue) { q.Wake(names...) }) }
+
 // WakeAll has the loop look at every name again, a batch at a time: a name that is woken meanwhile need not wait for all.
 func (l *Loop) WakeAll() {
 	names, err := l.Wants.Names()
 	if err != nil {
 		l.Log.Error(err, "names cannot be read")
 	}
-	l.mu.Lock()
-	l.backlog = names
-	l.mu.Unlock()
-	l.Wake()
+	l.with(func(q *Queue) { q.WakeAll(names) })
 }
-
-// batch is how many names of a backlog are planned in one pass.
-const batch = 256
 
 // Drain stops every container as if all were wanted Stopped, and returns once nothing is left of any. From then on this
 // loop starts nothing.
@@ -105,13 +93,7 @@ func (l *Loop) Drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	l.draining = true
-	for _, name := range names {
-		l.dirty[name] = true // under the same lock: a pass that sees the drain sees every name due
-	}
-	l.mu.Unlock()
-	l.Wake()
+	l.with(func(q *Queue) { q.Drain(names) })
 	select {
 	case <-l.drained:
 		return nil
@@ -134,13 +116,21 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 	}
 	list()
-	again := time.NewTimer(time.Hour)
+	again, alarm := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer again.Stop()
+	defer alarm.Stop()
+	inFlight := 0
+	begin := func(actions []Action) {
+		for _, a := range actions {
+			inFlight++
+			go l.carryOut(ctx, a)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
-			for len(l.busy) > 0 {
-				delete(l.busy, (<-l.finished).name)
+			for ; inFlight > 0; inFlight-- {
+				<-l.finished
 			}
 			if listing {
 				<-listed
@@ -161,101 +151,58 @@ func (l *Loop) Run(ctx context.Context) error {
 			relist = minRetry
 			l.WakeAll()
 		case f := <-l.finished:
-			delete(l.busy, f.name)
-			l.pauses[f.name] = f.pause
-			if f.pause == 0 {
-				delete(l.pauses, f.name)
-			}
-			l.Wake(f.name)
+			inFlight--
+			l.mu.Lock()
+			next := l.queue.Finished(f.action, f.onRecord, l.clock())
+			l.mu.Unlock()
+			begin(next)
+		case <-alarm.C:
 		case <-l.wake:
 		}
-		l.pass(ctx)
+		begin(l.pass())
+		if at, any := l.queue.Next(); any { // alarms are this goroutine's alone
+			alarm.Reset(at - l.clock())
+		}
 	}
 }
 
-// finish is the end of an effect. The pause is what it took after a record that could not be written, 0 after one that
-// was.
-type finish struct {
-	name  string
-	pause time.Duration
-}
+// clock never steps.
+func (l *Loop) clock() time.Duration { return time.Since(l.begun) }
 
-// pass plans for every name that is due and has no effect in flight.
-func (l *Loop) pass(ctx context.Context) {
+// pass plans for every name that is due and has no effect in flight. It returns what is to be done.
+func (l *Loop) pass() []Action {
 	l.mu.Lock()
-	due := l.dirty
-	l.dirty = map[string]bool{}
-	n := min(batch, len(l.backlog))
-	for _, name := range l.backlog[:n] {
-		due[name] = true
-	}
-	l.backlog = l.backlog[n:]
-	more := len(l.backlog) > 0
-	draining := l.draining
-	for name := range l.busy {
-		delete(due, name) // looked at when its effect is finished
-	}
+	due, draining := l.queue.Take(l.clock()), l.queue.Draining()
 	l.mu.Unlock()
-	if more {
-		l.Wake()
-	}
-
-	steps, unread := l.plan(due)
-	for name := range due { // what was planned before, for a name of which nothing is wanted or on record any more, too
-		l.quiet(name)
-	}
-	for _, name := range unread {
-		l.unquiet[name] = true
-	}
-	for _, a := range steps.Actions {
-		l.dispatch(ctx, a)
-	}
-	if draining && len(l.unquiet) == 0 && len(l.busy) == 0 {
+	steps, unread := l.planner.Steps(due, draining)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	actions := l.queue.Planned(due, unread, steps, l.clock(), l.Now())
+	if l.queue.Drained() {
 		l.drainedOnce()
 	}
+	if l.queue.Due() {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+	return actions
 }
 
-// quiet forgets what the last plan for a name was.
-func (l *Loop) quiet(name string) {
-	if t := l.timers[name]; t != nil {
-		t.Stop()
-		delete(l.timers, name)
-	}
-	delete(l.unquiet, name)
+// finish is the end of an action.
+type finish struct {
+	action   Action
+	onRecord bool
 }
 
-// dispatch has an action carried out, or the name looked at again when its wait is over.
-func (l *Loop) dispatch(ctx context.Context, a Action) {
-	if a.Verb == Hold {
-		return
-	}
-	l.unquiet[a.Name] = true
-	if a.Verb == Wait {
-		l.timers[a.Name] = time.AfterFunc(a.When.Sub(l.Now()), func() { l.Wake(a.Name) })
-		return
-	}
-	l.busy[a.Name] = true
+func (l *Loop) carryOut(ctx context.Context, a Action) {
 	if a.Verb != Launch {
 		ctx = context.WithoutCancel(ctx)
 	}
-	pause := l.pauses[a.Name]
-	go func() {
-		if err := l.inSlot(ctx, a); err == nil {
-			pause = 0
-		} else {
-			l.Log.Error(err, "action is not on record", "container", a.Name, "action", a.String())
-			pause = min(max(2*pause, minRetry), maxRetry)
-			time.Sleep(pause) // nothing on record keeps it from being tried again at once
-		}
-		l.finished <- finish{a.Name, pause}
-	}()
-}
-
-// inSlot has an action carried out once there is a slot for its verb.
-func (l *Loop) inSlot(ctx context.Context, a Action) error {
-	if slots := l.slots[a.Verb]; slots != nil {
-		slots <- struct{}{}
-		defer func() { <-slots }()
+	err := l.Do(ctx, a)
+	if err != nil {
+		l.Log.Error(err, "action is not on record", "container", a.Name, "action", a.String())
 	}
-	return l.Do(ctx, a)
+	l.finished <- finish{a, err == nil}
 }
