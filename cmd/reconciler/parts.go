@@ -45,7 +45,7 @@ func (d *daemon) open() (err error) {
 		Runtime: oci, RuntimeRoot: runtimeRoot, Pair: d.pair, Cgroups: d.cgroups, Run: run, Bundles: bundles, Logs: d.paths.Logs,
 	}
 	d.observer, err = observed.New(observed.Config{
-		Looker:     observed.Looker{Run: run, RuntimeRoot: runtimeRoot, Cgroups: d.cgroups, Origin: node.Origin},
+		Looker:     observed.Looker{Run: run, RuntimeRoot: runtimeRoot, Cgroups: d.cgroups, ReadOrigin: node.Origin},
 		BundlesDir: bundles, LogsDir: d.paths.Logs,
 		Ask: func(ctx context.Context) ([]string, error) { return listed(ctx, oci) },
 	})

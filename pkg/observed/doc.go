@@ -2,9 +2,9 @@
 // failed is never reported as absence.
 //
 //	instance file, exit file ----+
-//	/proc/<pid>/stat, pidfd -----+--> Look --> Instance: no process, alive, dead (and how), or unknown
+//	/proc/<pid>/stat, pidfd -----+--> Judge -> Instance: no process, alive, dead (and how), or unknown
 //	OOM count of the cgroup -----+
-//	runtime's list, run dir -----+--> List --> Seen: of which instances there is anything at all
+//	runtime's list, run dir -----+--> Index -> Seen: of which instances there is anything at all
 //	inotify, epoll on pidfds -------> Watch -> "look at web": events only say when to look
 //
 // An Observer also holds a pidfd of every init it saw alive. That makes the controller a witness: should guard and

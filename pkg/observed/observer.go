@@ -31,16 +31,12 @@ type Config struct {
 type Observer struct {
 	Config
 
-	watcher  *fsnotify.Watcher
-	mu       sync.Mutex
-	epoll    int
-	held     map[string]holding // by instance id
-	holders  map[int]string     // instance id by pidfd
-	seen     map[string][]int   // attempts by name
-	highest  map[string]int     // by name, of the logs found by the first list
-	gone     map[string]bool    // ids forgotten while a list is under way; nil while none is
-	strange  []string           // ids that are no instance's of ours
-	unlisted string
+	watcher *fsnotify.Watcher
+	mu      sync.Mutex
+	epoll   int
+	held    map[string]holding // by instance id
+	holders map[int]string     // instance id by pidfd
+	index   *Index
 }
 
 type holding struct {
@@ -61,8 +57,7 @@ func New(c Config) (*Observer, error) {
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
 	return &Observer{
-		Config: c, watcher: watcher, epoll: epoll, held: map[string]holding{}, holders: map[int]string{}, seen: map[string][]int{},
-		unlisted: "instances have not been listed yet",
+		Config: c, watcher: watcher, epoll: epoll, held: map[string]holding{}, holders: map[int]string{}, index: NewIndex(),
 	}, nil
 }
 
@@ -82,40 +77,46 @@ func (o *Observer) Close() {
 func (o *Observer) Look(names []string, questions []Question) Snapshot {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := Snapshot{Instances: map[string]Instance{}, Unlisted: o.unlisted, Seen: map[string][]int{}, Highest: map[string]int{}}
+	s := o.index.Snapshot(names)
 	for _, q := range questions {
-		s.Instances[q.ID] = o.look(q, o.hold)
-	}
-	for _, name := range names {
-		if attempts := o.seen[name]; attempts != nil {
-			s.Seen[name] = slices.Clone(attempts)
-		}
-		if n := o.highest[name]; n > 0 {
-			s.Highest[name] = n
-		}
+		s.Instances[q.ID] = Judge(q, holder{o.Looker, o})
 	}
 	return s
 }
 
+// holder are facts of which the kernel's are asked for by the pidfds that are held.
+type holder struct {
+	Looker
+	o *Observer
+}
+
+func (h holder) Witness(id string, p subreaper.Process) (subreaper.Sighting, error) {
+	fd, err := h.o.hold(id, p)
+	if err != nil {
+		return subreaper.Sighting{}, err
+	}
+	return subreaper.Witness(fd, p)
+}
+
 // hold returns the pidfd held of a process, opening it at first sight. The death and the reaping each wake the watcher.
-func (o *Observer) hold(id string, p subreaper.Process) (int, func(), error) {
+func (o *Observer) hold(id string, p subreaper.Process) (int, error) {
 	if h, ok := o.held[id]; ok {
 		if h.process == p {
-			return h.pidfd, func() {}, nil
+			return h.pidfd, nil
 		}
 		o.release(id)
 	}
 	fd, err := p.Open()
 	if err != nil {
-		return -1, nil, err
+		return -1, err
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET&0xffffffff, Fd: int32(fd)}
 	if err := unix.EpollCtl(o.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		closeFd(fd)
-		return -1, nil, fmt.Errorf("epoll_ctl: %w", err)
+		return -1, fmt.Errorf("epoll_ctl: %w", err)
 	}
 	o.held[id], o.holders[fd] = holding{process: p, pidfd: fd, freezer: o.watchFreezer(id)}, id
-	return fd, func() {}, nil
+	return fd, nil
 }
 
 // watchFreezer has whoever freezes or thaws an instance wake the watcher. Without a watch, since there are limits, it is
@@ -147,18 +148,10 @@ func (o *Observer) Forget(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.release(id)
-	if o.gone != nil {
-		o.gone[id] = true
-	}
-	if name, attempt, ok := ParseInstanceID(id); ok {
-		o.seen[name] = slices.DeleteFunc(o.seen[name], func(n int) bool { return n == attempt })
-		if len(o.seen[name]) == 0 {
-			delete(o.seen, name)
-		}
-	}
+	o.index.Forget(id)
 }
 
-func (o *Observer) holder(pidfd int) (id string, ok bool) {
+func (o *Observer) heldBy(pidfd int) (id string, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	id, ok = o.holders[pidfd]
@@ -170,8 +163,7 @@ func (o *Observer) holder(pidfd int) (id string, ok bool) {
 // under way.
 func (o *Observer) List(ctx context.Context) error {
 	o.mu.Lock()
-	o.gone = map[string]bool{}
-	first := o.unlisted != ""
+	first := o.index.Begin()
 	o.mu.Unlock()
 	ids, err := o.list(ctx)
 	var highest map[string]int
@@ -180,29 +172,11 @@ func (o *Observer) List(ctx context.Context) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	gone := o.gone
-	o.gone = nil
 	if err != nil {
-		if first {
-			o.unlisted = err.Error()
-		}
+		o.index.Fail(err)
 		return err
 	}
-	if first {
-		o.highest = highest
-	}
-	o.unlisted, o.seen, o.strange = "", map[string][]int{}, nil
-	slices.Sort(ids)
-	for _, id := range slices.Compact(ids) {
-		if name, attempt, ok := ParseInstanceID(id); !ok || o.foreign(id) {
-			o.strange = append(o.strange, id)
-		} else if !gone[id] { // cleaned up since it was seen
-			o.seen[name] = append(o.seen[name], attempt)
-		}
-	}
-	for _, attempts := range o.seen {
-		slices.Sort(attempts)
-	}
+	o.index.End(ids, o.foreign, highest)
 	return nil
 }
 
@@ -275,16 +249,7 @@ func idOf(file string) string {
 func (o *Observer) Orphans(known func(name string) bool) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	orphans := slices.Clone(o.strange)
-	for name, attempts := range o.seen {
-		if !known(name) {
-			for _, n := range attempts {
-				orphans = append(orphans, InstanceID(name, n))
-			}
-		}
-	}
-	slices.Sort(orphans)
-	return orphans
+	return o.index.Orphans(known)
 }
 
 func closeFd(fd int) { _ = unix.Close(fd) }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
@@ -79,16 +78,12 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 // appeared notes an instance that the runtime made, between two lists: a create that was given up for lost may complete
 // after its remains were removed.
 func (o *Observer) appeared(id string) {
-	name, attempt, ok := ParseInstanceID(id)
-	if _, err := os.Lstat(filepath.Join(o.RuntimeRoot, id)); !ok || err != nil || o.foreign(id) {
+	if _, err := os.Lstat(filepath.Join(o.RuntimeRoot, id)); err != nil || o.foreign(id) {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !slices.Contains(o.seen[name], attempt) {
-		o.seen[name] = append(o.seen[name], attempt)
-		slices.Sort(o.seen[name])
-	}
+	o.index.Appeared(id)
 }
 
 // watchDeaths waits for held pidfds in a goroutine of its own until stop is called.
@@ -114,7 +109,7 @@ func (o *Observer) watchDeaths(wg *sync.WaitGroup, wake func(name string)) (stop
 				if int(e.Fd) == end {
 					return
 				}
-				if id, ok := o.holder(int(e.Fd)); ok {
+				if id, ok := o.heldBy(int(e.Fd)); ok {
 					if name, _, ok := ParseInstanceID(id); ok {
 						wake(name)
 					}

@@ -143,7 +143,7 @@ func (q *Queue) Finished(a Action, onRecord bool, now time.Duration) (begin []Ac
 	}
 	if next := q.waiting[room]; len(next) > 0 {
 		q.waiting[room] = next[1:]
-		return next[:1]
+		return next[:1:1]
 	}
 	*room++
 	return nil
