@@ -70,7 +70,7 @@ func (d *daemon) open() (err error) {
 	reader := api.Reader{
 		DB: d.db, LogDir: d.paths.Logs,
 		Observe: func(q []observed.Question) observed.Snapshot { return d.observer.Look(nil, q) },
-		Orphans: d.orphans.List,
+		Orphans: d.orphans.List, TellsExits: d.pair.TellsExits,
 	}
 	d.hub = api.NewHub(&reader)
 	d.loop = reconcile.NewLoop(reconcile.Config{

@@ -24,6 +24,9 @@ type NodeState struct {
 	// Orphans are the ids of what is in our runtime root, run directory and cgroup and belongs to no container on record,
 	// sorted. It is null while no daemon has looked.
 	Orphans []string `json:"orphans"`
+	// TellsExits says whether the kernel tells how a process ended that was reaped by somebody else, as the subreapers
+	// found out. It is null while no daemon has met them.
+	TellsExits *bool `json:"tellsExits"`
 }
 
 // NodeState implements Reading.
@@ -39,6 +42,9 @@ func (r *Reader) NodeState(context.Context) (NodeState, error) {
 	}
 	list, err := listOf(live, errors.Join(unread...))
 	state := NodeState{Down: down, Live: list.Items, Problems: list.Problems}
+	if r.TellsExits != nil {
+		state.TellsExits = r.TellsExits()
+	}
 	if r.Orphans != nil && err == nil {
 		state.Orphans, err = r.Orphans()
 		state.Orphans = append([]string{}, state.Orphans...) // none is not "nobody has looked"

@@ -39,6 +39,8 @@ type Reader struct {
 
 	// Orphans are what is in our places and belongs to no container; nil where nobody has looked.
 	Orphans func() ([]string, error)
+	// TellsExits is NodeState's; nil where there is no daemon.
+	TellsExits func() *bool
 }
 
 var _ Reading = (*Reader)(nil)

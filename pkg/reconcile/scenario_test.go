@@ -158,7 +158,11 @@ func command(t *testing.T, m *model, f []string, out *strings.Builder) {
 	case "status":
 		r, _ := m.Record(arg(1))
 		s := StatusOf(m.want[arg(1)], m.look(), r, m.now)
-		fmt.Fprintf(out, "%s attempt=%d restarts=%d message=%q\n", s.Phase, s.Attempt, s.RestartCount, s.Message)
+		fmt.Fprintf(out, "%s attempt=%d restarts=%d message=%q", s.Phase, s.Attempt, s.RestartCount, s.Message)
+		if reason := s.Conditions[0].Reason; reason != string(s.Phase) {
+			fmt.Fprintf(out, " reason=%s", reason)
+		}
+		fmt.Fprintln(out)
 	case "exits":
 		for n := range m.recs[arg(1)].LastAttempt {
 			if e, ok := m.exits[arg(1)+"."+strconv.Itoa(n+1)]; ok {

@@ -153,6 +153,8 @@ func (v *view) reason(p Phase) string {
 	switch {
 	case p == Unknown:
 		return "ObservationFailed"
+	case p == Stopping && v.owesExit() && !v.alive():
+		return "ExitPending"
 	case p == Stopping && v.cur != nil && v.cur.Stop != nil:
 		return v.cur.Stop.Reason
 	case p == Pending && v.idle() != "":

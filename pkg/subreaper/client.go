@@ -26,7 +26,8 @@ type Client struct {
 	config Config
 
 	mu     sync.Mutex
-	guards []int // pids of guards started by us and not yet waited for
+	guards []int  // pids of guards started by us and not yet waited for
+	met    *Hello // of the pair that Keep met last
 }
 
 // NewClient checks the configuration and finds the subreaper's binary; it starts nothing.
@@ -51,6 +52,17 @@ func NewClient(c Config) (*Client, error) {
 func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	r, err := c.persist(ctx, Request{Protocol: ProtocolVersion}, false)
 	return r.Hello, err
+}
+
+// TellsExits says whether the kernel tells how a process ended that was reaped by somebody else, as the pair that Keep
+// met last found out; nil before it met one.
+func (c *Client) TellsExits() *bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.met == nil {
+		return nil
+	}
+	return new(c.met.TellsExits)
 }
 
 // Ready waits until a pair answers, also for one that is yet to be started.

@@ -63,7 +63,13 @@ func (c *Client) pair(ctx context.Context) (Hello, error) {
 	if err := c.start(); err != nil {
 		return Hello{}, err
 	}
-	return c.Hello(ctx)
+	h, err := c.Hello(ctx)
+	if err == nil {
+		c.mu.Lock()
+		c.met = &h
+		c.mu.Unlock()
+	}
+	return h, err
 }
 
 // start starts a guard unless a pair holds the lock. The lock is taken here and handed over, so of any number of

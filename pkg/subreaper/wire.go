@@ -106,6 +106,9 @@ type Hello struct {
 	Guard    int    `json:"guard"` // pid
 	Reaper   int    `json:"reaper"`
 	Held     int    `json:"held"` // instances without an exit record, and launches in flight
+
+	// TellsExits: the kernel is known to tell how a process ended that somebody else has reaped.
+	TellsExits bool `json:"tellsExits"`
 }
 
 // Request is what a client sends, one packet a connection. Without a Launch it asks for the Hello alone.

@@ -140,8 +140,9 @@ func (w *world) plant(in subreaper.Instance) {
 }
 
 // TestForeignProcess: the end of an instance that is a child of neither, as after the death of both.
-func TestForeignProcess(t *testing.T) {
-	w := startWorld(t)
+func TestForeignProcess(t *testing.T) { onEachKernel(t, foreignProcess) }
+
+func foreignProcess(t *testing.T, w *world) {
 	process := func(id string) (*exec.Cmd, subreaper.Process) {
 		t.Helper()
 		cmd := exec.Command("sleep", "1000")
@@ -183,30 +184,9 @@ func TestForeignProcess(t *testing.T) {
 		})
 		w.must(p.Signal(syscall.SIGTERM))
 		_ = cmd.Wait()
-		w.expect("foreign.3", 15, subreaper.SourceProcstat, subreaper.SourcePidfd)
+		w.expectReaped("foreign.3", 15, subreaper.SourceProcstat)
 	})
 	w.eventually("nothing is held", func() bool { return w.hello().Held == 0 })
-}
-
-// expectReaped is for an end that only the kernel's memory of it can tell.
-func (w *world) expectReaped(id string, status syscall.WaitStatus) {
-	w.Helper()
-	if e := w.exit(id); e.Source == subreaper.SourceUnknown {
-		if kernelTellsExits() || e.Reason != subreaper.ReasonForeignReap {
-			w.Errorf("%s: %+v", id, e)
-		}
-		return
-	}
-	w.expect(id, status, subreaper.SourcePidfd)
-}
-
-// kernelTellsExits reports whether this kernel is 6.15 or newer.
-func kernelTellsExits() bool {
-	var u unix.Utsname
-	_ = unix.Uname(&u)
-	var major, minor int
-	_, _ = fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
-	return major > 6 || major == 6 && minor >= 15
 }
 
 func hasPidfdOf(holder, pid int) bool {

@@ -41,6 +41,7 @@ type routine struct {
 	untidy int             // wake-ups since memory was given back
 	null   int             // /dev/null
 	build  string          // of this image
+	tells  bool            // this kernel is known to tell exits after the reap
 	logged map[string]bool // complaints already made about one object
 }
 
@@ -106,7 +107,11 @@ func newRoutine(a args) (*routine, error) {
 	if err := r.poll(r.inotify, unix.EPOLLIN); err != nil {
 		return nil, err
 	}
-	return r, r.takeRole()
+	if err := r.takeRole(); err != nil {
+		return nil, err
+	}
+	r.learn()
+	return r, nil
 }
 
 // newInotify makes what one of the two listens to. The last close of it waits until the kernel has destroyed its marks,

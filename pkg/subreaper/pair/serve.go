@@ -118,7 +118,7 @@ func (r *routine) hello() subreaper.Hello {
 	}
 	return subreaper.Hello{
 		Protocol: subreaper.ProtocolVersion, Build: r.build, Guard: r.guard, Reaper: r.pid,
-		Held: len(r.watches) + len(r.launches),
+		Held: len(r.watches) + len(r.launches), TellsExits: r.tells,
 	}
 }
 

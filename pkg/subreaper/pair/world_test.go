@@ -65,6 +65,7 @@ type world struct {
 	state  string
 	client *subreaper.Client
 	stop   func() // ends Keep
+	tells  bool   // its kernel tells the exits of reaped processes
 
 	mu    sync.Mutex
 	inits map[string]subreaper.Process // every instance ever committed
