@@ -37,7 +37,7 @@ func build() (err error) {
 	if bin, err = filepath.Abs("../../bin/e2e"); err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-o", bin+"/", "reconciler.dev/reconciler/cmd/...")
+	cmd := exec.Command("go", "build", "-o", bin+"/", "reconciler.dev/reconciler/cmd/...", "reconciler.dev/reconciler/hack/oldkernel")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
@@ -62,6 +62,8 @@ type world struct {
 	runtime string // the same behind its gates
 	daemon  *exec.Cmd
 	unshare uintptr // namespaces of the next controller's own: unshare(2)
+
+	launcher string // runs the next controller as its arguments; empty: the controller is run itself
 }
 
 // newWorld makes a world and takes it down at the end of the test, in order: down --exit must leave nothing behind.
@@ -169,8 +171,12 @@ func (w *world) start(args ...string) {
 	log, err := os.OpenFile(filepath.Join(w.root, "daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	w.must(err)
 	defer log.Close()
-	w.daemon = exec.Command(filepath.Join(bin, "reconciler"), append([]string{"run", "--root", w.root, "--cgroup-parent", w.cgroup,
-		"--runtime", w.runtime, "--resync", "1s"}, args...)...)
+	command := append([]string{filepath.Join(bin, "reconciler"), "run", "--root", w.root, "--cgroup-parent", w.cgroup,
+		"--runtime", w.runtime, "--resync", "1s"}, args...)
+	if w.launcher != "" {
+		command = append([]string{w.launcher}, command...)
+	}
+	w.daemon = exec.Command(command[0], command[1:]...)
 	w.daemon.Stdout, w.daemon.Stderr = log, log
 	w.daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Unshareflags: w.unshare}
 	w.must(w.daemon.Start())
