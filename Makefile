@@ -4,7 +4,8 @@ GO        ?= go
 TEST_ARGS ?=
 RUNTIME   ?= runc
 SEED      ?= 1
-KILLS     ?= 200
+FAULTS    ?= 200
+DURATION  ?= 0
 bin       := $(CURDIR)/bin
 
 .PHONY: help
@@ -32,8 +33,8 @@ check: $(bin)/staticcheck  ## gofmt, vet, staticcheck and the import rules
 	@hack/check
 
 .PHONY: chaos
-chaos: setup build $(bin)/chaos  ## Kill at random and compare with what the containers saw (RUNTIME=runc SEED=1 KILLS=200)
-	@$(bin)/chaos --runtime $(RUNTIME) --seed $(SEED) --kills $(KILLS)
+chaos: setup build $(bin)/chaos  ## Inject every fault and compare with what the containers saw (RUNTIME=runc SEED=1 FAULTS=200 DURATION=10m)
+	@$(bin)/chaos --runtime $(RUNTIME) --seed $(SEED) --faults $(FAULTS) --duration $(DURATION)
 
 .PHONY: bench
 bench: setup build $(bin)/bench  ## Measure against an ideal loop around runc, then crun, arms interleaved
@@ -60,8 +61,8 @@ setup:
 	@hack/setup
 
 # Go's own cache decides what is rebuilt. The payload of chaos runs inside containers without any library: static.
-.PHONY: $(bin)/chaos $(bin)/bench $(bin)/growth
-$(bin)/chaos $(bin)/bench $(bin)/growth:
+.PHONY: $(bin)/chaos $(bin)/bench $(bin)/growth $(bin)/oldkernel
+$(bin)/chaos $(bin)/bench $(bin)/growth $(bin)/oldkernel:
 	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./hack/$(@F)
 
 # Modules of their own keep the tools' dependencies out of the product's.

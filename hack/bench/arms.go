@@ -116,7 +116,7 @@ func (b *bencher) manifest(ctx context.Context, rounds int) error {
 	for n := range rounds {
 		name := fmt.Sprintf("new-%d", n)
 		time.Sleep(calm)
-		if err := b.w.Bundle(name, false, "payload", name); err != nil {
+		if err := b.w.Bundle(name, scratch.BundleOptions{}, "payload", name); err != nil {
 			return err
 		}
 		began := time.Now()
@@ -187,7 +187,7 @@ func (b *bencher) putMany() (time.Time, error) {
 	var all []scratch.Manifest
 	for n := range many {
 		m := want(fmt.Sprintf("burst-%d", n))
-		if err := b.w.Bundle(m.Name, false, "payload", m.Name); err != nil {
+		if err := b.w.Bundle(m.Name, scratch.BundleOptions{}, "payload", m.Name); err != nil {
 			return time.Time{}, err
 		}
 		all = append(all, m)
@@ -229,7 +229,7 @@ func (b *bencher) burstIdeal(ctx context.Context, anyOf func(string) bool) (time
 
 // wanted wants one container and waits for its start.
 func (b *bencher) wanted(ctx context.Context, name string) error {
-	if err := b.w.Bundle(name, false, "payload", name); err != nil {
+	if err := b.w.Bundle(name, scratch.BundleOptions{}, "payload", name); err != nil {
 		return err
 	}
 	if err := b.w.Put(name+".yaml", want(name)); err != nil {

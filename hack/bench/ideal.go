@@ -35,7 +35,7 @@ func newIdeal(w *scratch.World) (*ideal, error) {
 func (i *ideal) prepare(name string) (id string, err error) {
 	i.next++
 	id = fmt.Sprintf("ideal-%d", i.next)
-	if err := i.w.Bundle(id, false, "payload", name); err != nil {
+	if err := i.w.Bundle(id, scratch.BundleOptions{}, "payload", name); err != nil {
 		return "", err
 	}
 	// What the controller derives for its instances: a cgroup of its own, an absolute root.

@@ -2,186 +2,263 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/hack/internal/scratch"
 )
 
-// rampage injects faults until so many kills have hit.
-func (k *killer) rampage(ctx context.Context, kills int) error {
-	if err := k.w.Start(ctx); err != nil {
-		return err
-	}
-	for len(k.kills) < kills {
-		if err := ctx.Err(); err != nil {
+// fault is one thing that goes wrong. When inject returns, all it did is over; what came of it may not be. The names stand
+// in docs/reliability.md.
+type fault struct {
+	name   string
+	inject func(*killer, context.Context) error
+}
+
+// allFaults are those that a run deals out.
+func allFaults() []fault {
+	return slices.Concat(processFaults, heldFaults, runtimeFaults, fileFaults, containerFaults, wishFaults)
+}
+
+var processFaults = []fault{
+	{"controller killed", func(k *killer, ctx context.Context) error { return k.restartController(ctx) }},
+	{"controller killed as it starts", (*killer).controllerStillborn},
+	{"controller killed as it commits", (*killer).atCommit},
+	{"controller killed in a stop", inStop(controllerVictim)},
+	{"controller ended in order", func(k *killer, ctx context.Context) error { return k.endController(ctx, false) }},
+	{"controller upgraded", func(k *killer, ctx context.Context) error { return k.endController(ctx, true) }},
+	{"controller stopped for a while", stopped(controllerVictim)},
+	{"guard killed", func(k *killer, ctx context.Context) error { return k.killOfPair(ctx, guardVictim) }},
+	{"guard killed in a stop", inStop(guardVictim)},
+	{"guard stopped for a while", stopped(guardVictim)},
+	{"reaper killed", func(k *killer, ctx context.Context) error { return k.killOfPair(ctx, reaperVictim) }},
+	{"reaper killed in a stop", inStop(reaperVictim)},
+	{"reaper stopped for a while", stopped(reaperVictim)},
+	{"guard and reaper killed at once", func(k *killer, ctx context.Context) error { return k.killTogether(ctx, false) }},
+	{"guard and reaper stopped for a while", stopped(guardVictim, reaperVictim)},
+	{"guard and reaper upgraded in place", (*killer).upgradePair},
+	{"all three killed at once", func(k *killer, ctx context.Context) error { return k.killTogether(ctx, true) }},
+	{"all three stopped for a while", stopped(controllerVictim, guardVictim, reaperVictim)},
+}
+
+// heldFaults strike while a call of the runtime is held still, before or after it did its work.
+var heldFaults = []fault{
+	{"controller killed in a create", atGate("create", controllerVictim)},
+	{"controller killed in a start", atGate("start", controllerVictim)},
+	{"controller killed in a delete", atGate("delete", controllerVictim)},
+	{"guard killed in a create", atGate("create", guardVictim)},
+	{"guard killed in a start", atGate("start", guardVictim)},
+	{"guard killed in a delete", atGate("delete", guardVictim)},
+	{"reaper killed in a create", atGate("create", reaperVictim)},
+	{"reaper killed in a start", atGate("start", reaperVictim)},
+	{"reaper killed in a delete", atGate("delete", reaperVictim)},
+	{"init killed in a create", atGate("create", initVictim)},
+	{"init killed in a start", atGate("start", initVictim)},
+}
+
+// controllerStillborn kills a few controllers before they answer.
+func (k *killer) controllerStillborn(ctx context.Context) error {
+	for range 1 + k.rng.IntN(3) {
+		if err := k.killController(); err != nil {
 			return err
 		}
-		if err := k.step(ctx); err != nil {
-			return fmt.Errorf("after %d kills: %w", len(k.kills), err)
-		}
-		if err := k.records.collect(ctx, k.w); err != nil {
+		if err := k.w.Launch(); err != nil {
 			return err
 		}
+		k.pause(ctx, 150*time.Millisecond)
 	}
-	return nil
-}
-
-// step injects one fault. The weights make about half of the kills hit an init.
-func (k *killer) step(ctx context.Context) error {
-	k.pause(ctx, 60*time.Millisecond)
-	switch n := k.rng.IntN(100); {
-	case n < 30:
-		return k.atRest(ctx)
-	case n < 60:
-		return k.atGate(ctx)
-	case n < 75:
-		return k.atCommit(ctx)
-	case n < 87:
-		return k.atStop(ctx)
-	default:
-		return k.wish(ctx)
-	}
-}
-
-// atRest kills anything, at no chosen moment.
-func (k *killer) atRest(ctx context.Context) error {
-	v := pick(k.rng, initVictim, initVictim, controllerVictim, guardVictim, reaperVictim)
-	if v != initVictim {
-		return k.kill(ctx, v, "at rest")
-	}
-	name := pick(k.rng, lasting...)
-	began := time.Now()
-	instance, err := k.killInit(ctx, name, "at rest")
-	if err != nil || k.rng.IntN(2) == 0 { // the next fault may meet the restart
-		return err
-	}
-	err = scratch.Until(ctx, 20*time.Second, name+" is back", func() error {
-		c, _, err := k.living(ctx, name)
-		if err == nil && c.Status.Instance == instance {
-			err = fmt.Errorf("%s still runs", instance)
-		}
-		return err
-	})
-	k.tally.healed(initVictim, time.Since(began))
-	return err
-}
-
-// atGate kills while a call of the runtime is held between two effects.
-func (k *killer) atGate(ctx context.Context) error {
-	name, point := pick(k.rng, lasting...), pick(k.rng, points...)
-	if _, _, err := k.living(ctx, name); err != nil {
-		return err
-	}
-	if err := k.gate.arm(point, name); err != nil {
-		return err
-	}
-	// Its restart is the launch, the start and the deletion of the old one that the gate waits for.
-	if _, err := k.killInit(ctx, name, "at rest"); err != nil {
-		return err
-	}
-	instance, err := k.gate.held(ctx)
-	if err != nil {
-		return fmt.Errorf("%s of %s: %w", point, name, err)
-	}
-	k.tell("held: %s of %s", point, instance)
-	v := pick(k.rng, initVictim, controllerVictim, guardVictim, reaperVictim)
-	if v == initVictim {
-		// The created init has run nothing of the user's until start lets it.
-		for _, p := range k.w.Members(instance) {
-			if err := k.strike(v, p, instance, point); err != nil {
-				return err
-			}
-		}
-	} else if err := k.killHeld(ctx, v, point); err != nil {
-		return err
-	}
-	if k.rng.IntN(2) == 0 {
-		k.pause(ctx, 100*time.Millisecond)
-	}
-	return k.gate.open()
-}
-
-// killHeld kills with a call held. A pair heals meanwhile; a controller starts next to the call of the dead one.
-func (k *killer) killHeld(ctx context.Context, v victim, point string) error {
-	if err := k.kill(ctx, v, point); err != nil {
-		return err
-	}
-	k.tell("healed with %s held", point)
-	return nil
+	return k.restartController(ctx)
 }
 
 // atCommit kills the controller about when it commits an exit: an instant after the record appeared.
 func (k *killer) atCommit(ctx context.Context) error {
-	name := pick(k.rng, lasting...)
-	instance, err := k.killInit(ctx, name, "at rest")
+	t, err := k.some(ctx)
 	if err != nil {
 		return err
 	}
-	record := k.w.Path("run", "exits", instance+".json")
+	if err := k.hit(t); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(100 * time.Millisecond) // it may have come and gone: then it is after the commit
 	for time.Now().Before(deadline) {
-		if _, err := os.Stat(record); err == nil {
+		if _, err := os.Stat(k.inRun("exits", t.instance+".json")); err == nil {
 			break
 		}
 	}
 	time.Sleep(time.Duration(k.rng.Int64N(int64(4 * time.Millisecond))))
-	return k.killController(ctx, "commit")
+	return k.restartController(ctx)
 }
 
-// atStop kills within the grace period of a stop, then starts the container again.
-func (k *killer) atStop(ctx context.Context) error {
-	name := pick(k.rng, lasting...)
-	c, p, err := k.living(ctx, name)
-	if err != nil {
-		return err
+// inStop kills within the grace period of a stop, then starts the container again.
+func inStop(v victim) func(*killer, context.Context) error {
+	return func(k *killer, ctx context.Context) error {
+		t, err := k.some(ctx)
+		if err != nil {
+			return err
+		}
+		if err := k.retry(ctx, "stop", t.name); err != nil {
+			return err
+		}
+		k.pause(ctx, 100*time.Millisecond)
+		if err := k.kill(ctx, v); err != nil {
+			return err
+		}
+		return k.retry(ctx, "start", t.name)
 	}
-	if err := k.verb(ctx, "stop", name); err != nil {
-		return err
-	}
-	k.pause(ctx, 100*time.Millisecond)
-	v := pick(k.rng, initVictim, controllerVictim, controllerVictim, guardVictim, reaperVictim)
-	if v == initVictim {
-		err = k.strike(v, p, c.Status.Instance, "stop")
-	} else {
-		err = k.kill(ctx, v, "stop")
-	}
-	if err != nil {
-		return err
-	}
-	return k.retry(ctx, "start", name)
 }
 
-// wish changes what is wanted.
-func (k *killer) wish(ctx context.Context) error {
-	kind := pick(k.rng, kinds...)
-	switch k.rng.IntN(4) {
-	case 0:
-		return k.retry(ctx, "restart", kind.name)
-	case 1: // runs once more what is over, else nothing
-		return k.retry(ctx, "start", kind.name)
-	case 2:
-		return k.edit(kind)
+// endController ends it as a service manager does, and starts the same or another build after a while.
+func (k *killer) endController(ctx context.Context, upgrade bool) error {
+	if upgrade {
+		if err := k.w.Upgrade("reconciler"); err != nil {
+			return err
+		}
 	}
-	k.asks = append(k.asks, ask{kind.name, time.Now()})
-	k.tell("remove %s", kind.name)
-	if err := k.w.Remove(kind.name + ".yaml"); err != nil {
+	if err := k.w.EndController(ctx); err != nil {
 		return err
 	}
 	k.pause(ctx, 300*time.Millisecond)
-	return k.edit(kind)
+	return k.w.Start(ctx)
 }
 
-// edit writes a manifest that differs from all before it.
-func (k *killer) edit(kind kind) error {
-	k.edits++
-	k.asks = append(k.asks, ask{kind.name, time.Now()})
-	k.tell("edit %s", kind.name)
-	return kind.put(k.w, fmt.Sprint(k.edits))
+// ours are the processes behind the names, in a whole pair.
+func (k *killer) ours(ctx context.Context, who ...victim) (found []scratch.Process, err error) {
+	pair, err := k.whole(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k.pair = pair
+	for _, v := range who {
+		switch v {
+		case controllerVictim:
+			found = append(found, k.w.Controller())
+		case guardVictim:
+			found = append(found, pair.Guard)
+		case reaperVictim:
+			found = append(found, pair.Reaper)
+		}
+	}
+	return found, nil
 }
 
-// retry runs a verb until it is accepted: a name that has just come back may not be known yet.
-func (k *killer) retry(ctx context.Context, verb, name string) error {
-	return scratch.Until(ctx, 10*time.Second, verb+" "+name+" is accepted", func() error { return k.verb(ctx, verb, name) })
+// stopped keeps processes of ours from running for a while, in which a container ends.
+func stopped(who ...victim) func(*killer, context.Context) error {
+	return func(k *killer, ctx context.Context) error {
+		t, err := k.some(ctx)
+		if err != nil {
+			return err
+		}
+		frozen, err := k.ours(ctx, who...)
+		if err != nil {
+			return err
+		}
+		for _, p := range frozen {
+			_ = p.Signal(unix.SIGSTOP) // gone is found out below
+			defer func() { _ = p.Signal(unix.SIGCONT) }()
+		}
+		k.pause(ctx, 100*time.Millisecond)
+		err = k.hit(t)
+		k.pause(ctx, 400*time.Millisecond)
+		return err
+	}
+}
+
+// killTogether kills processes that would heal each other if they were killed one after the other.
+func (k *killer) killTogether(ctx context.Context, controller bool) error {
+	pair, err := k.ours(ctx, guardVictim, reaperVictim)
+	if err != nil {
+		return err
+	}
+	t, err := k.some(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pair {
+		_ = p.Signal(unix.SIGSTOP)
+	}
+	if controller {
+		k.unseen()
+		if err := k.killController(); err != nil {
+			return err
+		}
+	}
+	for i, v := range []victim{guardVictim, reaperVictim} {
+		if err := k.strike(v, pair[i], ""); err != nil {
+			return err
+		}
+	}
+	k.pair = scratch.Pair{}
+	if k.rng.IntN(2) == 0 {
+		if err := k.hit(t); err != nil {
+			return err
+		}
+	}
+	if controller {
+		k.pause(ctx, 300*time.Millisecond)
+		if err := k.w.Start(ctx); err != nil {
+			return err
+		}
+	}
+	_, err = k.whole(ctx)
+	return err
+}
+
+// upgradePair has the pair replace itself by another build: the processes stay.
+func (k *killer) upgradePair(ctx context.Context) error {
+	pair, err := k.ours(ctx, guardVictim, reaperVictim)
+	if err != nil {
+		return err
+	}
+	if err := k.w.Upgrade("reconciler-subreaper"); err != nil {
+		return err
+	}
+	if err := pair[0].Signal(unix.SIGHUP); err != nil {
+		return err
+	}
+	k.pause(ctx, 50*time.Millisecond)
+	after, err := k.whole(ctx)
+	if err == nil && after != k.pair {
+		k.violated(other, "an upgrade in place made the pair %v of %v", after, k.pair)
+	}
+	return err
+}
+
+// atGate kills while a call of the runtime is held between two effects: the launch, the start or the deletion that the
+// restart of a killed container consists of.
+func atGate(verb string, v victim) func(*killer, context.Context) error {
+	return func(k *killer, ctx context.Context) error {
+		t, err := k.some(ctx)
+		if err != nil {
+			return err
+		}
+		when := pick(k.rng, "before", "after")
+		if v == initVictim && verb == "create" {
+			when = "after" // before, there is none
+		}
+		if err := k.gate.arm(verb+"."+when, t.name); err != nil {
+			return err
+		}
+		if err := k.hit(t); err != nil {
+			return err
+		}
+		instance, err := k.gate.held(ctx)
+		if err != nil {
+			return err
+		}
+		k.tell("held: %s.%s of %s", verb, when, instance)
+		if v == initVictim {
+			for _, p := range k.w.Members(instance) {
+				if err := k.strike(v, p, instance); err != nil {
+					return err
+				}
+			}
+		} else if err := k.kill(ctx, v); err != nil {
+			return err
+		}
+		k.pause(ctx, 100*time.Millisecond)
+		return k.gate.open()
+	}
 }

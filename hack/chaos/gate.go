@@ -11,15 +11,13 @@ import (
 	"reconciler.dev/reconciler/hack/internal/scratch"
 )
 
-// gate is a wrapper around the runtime that can hold one call still at a point between two effects: before or after the
-// runtime did its work. Unarmed it only passes calls on.
+// gate is a wrapper around the runtime. It can hold one call still at a point between two effects, before or after the
+// runtime did its work, and it can make the runtime misbehave for a while. Else it only passes calls on.
 type gate struct{ dir string }
-
-// points where a gate may be closed.
-var points = []string{"create.before", "create.after", "start.before", "start.after", "delete.before", "delete.after"}
 
 // gateForm is the wrapper. A call claims an armed gate by removing the file <point>.<name>, says `held <id>`, and goes on
 // when that file is gone; a forgotten gate opens by itself after ten seconds. Its output would be the container's: none.
+// The file `trouble` is shell that every call goes through first.
 const gateForm = `#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 gate=%s
@@ -36,6 +34,7 @@ hold() {
 	n=0
 	while [ -e "$gate/held" ] && [ $n -lt 1000 ]; do sleep 0.01; n=$((n+1)); done
 }
+[ ! -e "$gate/trouble" ] || . "$gate/trouble"
 [ -z "$verb" ] || [ ! -e "$gate/$verb.before.$name" ] || hold "$verb.before"
 if [ -n "$verb" ] && [ -e "$gate/$verb.after.$name" ]; then
 	"$runtime" "$@"
@@ -66,9 +65,18 @@ func (g *gate) arm(point, name string) error {
 	return os.WriteFile(filepath.Join(g.dir, point+"."+name), nil, 0o600)
 }
 
+// trouble has each call of the runtime go through shell first, until the gate is opened.
+func (g *gate) trouble(shell string) error {
+	aside := filepath.Join(g.dir, "trouble.tmp")
+	if err := os.WriteFile(aside, []byte(shell), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(aside, filepath.Join(g.dir, "trouble"))
+}
+
 // held waits until a call is held and returns the instance it is for.
 func (g *gate) held(ctx context.Context) (instance string, err error) {
-	err = scratch.Until(ctx, 5*time.Second, "a runtime call is held at the gate", func() error {
+	err = scratch.Until(ctx, patience, "a runtime call is held at the gate", func() error {
 		b, err := os.ReadFile(filepath.Join(g.dir, "held"))
 		instance = strings.TrimSpace(string(b))
 		return err
@@ -76,7 +84,7 @@ func (g *gate) held(ctx context.Context) (instance string, err error) {
 	return instance, err
 }
 
-// open lets a held call go on and disarms whatever is armed.
+// open lets a held call go on, disarms whatever is armed and ends all trouble.
 func (g *gate) open() error {
 	entries, err := os.ReadDir(g.dir)
 	if err != nil {
@@ -89,3 +97,5 @@ func (g *gate) open() error {
 	}
 	return nil
 }
+
+const patience = time.Minute // bounds every wait for what has to happen; nothing is measured by it

@@ -11,106 +11,109 @@ import (
 	"reconciler.dev/reconciler/hack/internal/scratch"
 )
 
-// evidence is all that the oracle knows, at a time when nothing runs any more.
+// class is what kind of promise was broken.
+type class string
+
+const (
+	lost    class = "lost"    // an instance that started and ended has no record
+	doubled class = "doubled" // two records of one instance, two starts of it, or two instances of one name alive
+	wrong   class = "wrong"   // a record says what did not happen, or of something that did not happen
+	leaked  class = "leaked"  // something is left of what is over
+	other   class = "other"
+)
+
+// complaint is one broken promise.
+type complaint struct {
+	class class
+	text  string
+}
+
+// window is a span of time; it is open while to is zero.
+type window struct{ from, to time.Time }
+
+func (w window) holds(t time.Time) bool { return t.After(w.from) && (w.to.IsZero() || t.Before(w.to)) }
+
+// evidence is all that the oracle knows.
 type evidence struct {
-	log         string                    // what the containers wrote
-	records     map[string][]scratch.Exit // by instance, each version that was ever shown
-	kills       []kill
-	asks        []ask
-	tellsReaped bool // the kernel tells the exit of a process that another has reaped
+	lives   map[string]*life          // by instance, as the containers told
+	torn    []string                  // lines of theirs that are not whole
+	records map[string][]scratch.Exit // by instance, each version that was ever shown
+	twice   []string                  // instances that were listed twice at once
+	due     map[string]bool           // instances that are known to be over, so that a record is due
+	kills   []kill
+	asks    []ask
+	blind   []window
+	tells   bool // the kernel tells the exit of a process that another has reaped
 }
 
-// life is one instance as its own container told it.
-type life struct {
-	instance string
-	starts   int
-	termed   bool // it ended because of SIGTERM
-	ends     bool // it said how it ends:
-	code     *int // null when by a signal, as in a record
-	signal   *int
-}
-
-// judge returns each broken promise, as a sentence.
-func judge(e evidence) []string {
-	var broken []string
-	violated := func(format string, a ...any) { broken = append(broken, fmt.Sprintf(format, a...)) }
-	lives := map[string]*life{}
-	for line := range strings.Lines(e.log) {
-		if err := read(lives, strings.Fields(line)); err != nil {
-			violated("the containers' log: %v", err)
-		}
+// judge returns each broken promise.
+func judge(e evidence) (broken []complaint) {
+	violated := func(class class, format string, a ...any) {
+		broken = append(broken, complaint{class, fmt.Sprintf(format, a...)})
 	}
-	for _, id := range slices.Sorted(maps.Keys(lives)) {
-		if n := lives[id].starts; n != 1 {
-			violated("%s logged %d starts", id, n)
+	for _, line := range e.torn {
+		violated(other, "a torn line in the containers' log: %q", line)
+	}
+	for _, id := range e.twice {
+		violated(doubled, "%s has two records at once", id)
+	}
+	for _, id := range slices.Sorted(maps.Keys(e.lives)) {
+		l := e.lives[id]
+		if l.starts != 1 {
+			violated(doubled, "%s logged %d starts", id, l.starts)
 		}
-		if len(e.records[id]) == 0 {
-			violated("%s logged a start and has no exit record", id)
+		if l.twin {
+			violated(doubled, "%s found another instance of its name alive", id)
+		}
+		if len(e.records[id]) == 0 && e.due[id] {
+			violated(lost, "%s logged a start and has no exit record", id)
 		}
 	}
 	var asked []scratch.Exit // ends that only a wish of ours explains
 	for _, id := range slices.Sorted(maps.Keys(e.records)) {
 		versions := e.records[id]
 		for i, r := range versions[1:] {
-			if versions[i].Source != "unknown" {
-				violated("the record of %s changed: %s, then %s", id, show(versions[i]), show(r))
+			if !e.mayChange(versions[i], r) {
+				violated(doubled, "the record of %s changed: %s, then %s", id, show(versions[i]), show(r))
 			}
 		}
-		needsAsk, complaint := e.judgeRecord(versions[len(versions)-1], lives[id])
+		needsAsk, complaint := e.judgeRecord(told(versions), e.lives[id])
 		if complaint != "" {
-			violated("%s: %s", show(versions[len(versions)-1]), complaint)
+			violated(wrong, "%s: %s", show(told(versions)), complaint)
 		}
 		if needsAsk {
-			asked = append(asked, versions[len(versions)-1])
+			asked = append(asked, told(versions))
 		}
 	}
 	for _, r := range e.unasked(asked) {
-		violated("%s: nobody killed it and nothing was asked for", show(r))
+		violated(wrong, "%s: nobody killed it and nothing was asked for", show(r))
 	}
 	return broken
 }
 
-// read takes one line of the containers' log.
-func read(lives map[string]*life, words []string) error {
-	if len(words) < 2 {
-		return fmt.Errorf("torn line %q", words)
-	}
-	id := words[1]
-	l := lives[id]
-	if l == nil {
-		l = &life{instance: id}
-		lives[id] = l
-	}
-	switch {
-	case words[0] == "start" && len(words) == 2:
-		l.starts++
-	case words[0] == "term" && len(words) == 2:
-		l.termed = true
-	case words[0] == "twin":
-		return fmt.Errorf("%s found another instance of its name alive", id)
-	case words[0] == "exit" && len(words) == 4:
-		n, err := strconv.Atoi(words[3])
-		if err != nil {
-			return err
-		}
-		l.ends = true
-		if words[2] == "code" {
-			l.code, l.signal = &n, new(int)
-		} else {
-			l.signal = &n
-		}
-	default:
-		return fmt.Errorf("torn line %q", words)
-	}
-	return nil
+// mayChange: a record that was unknown may become known; and one that was lost with the store may be unknown after.
+func (e evidence) mayChange(before, after scratch.Exit) bool {
+	return before.Source == "unknown" || after.Source == "unknown" && e.unseen(after)
 }
 
-// judgeRecord compares the last version of a record with the container's own log, nil if it logged nothing, and with our
-// kills. needsAsk means that the end is in order if a wish of ours explains it.
+// told is the version that says most.
+func told(versions []scratch.Exit) scratch.Exit {
+	for _, r := range slices.Backward(versions) {
+		if r.Source != "unknown" {
+			return r
+		}
+	}
+	return versions[len(versions)-1]
+}
+
+// judgeRecord compares a record with the container's own log, nil if it logged nothing, and with our kills. needsAsk means
+// that the end is in order if a wish of ours explains it.
 func (e evidence) judgeRecord(r scratch.Exit, l *life) (needsAsk bool, complaint string) {
 	killed := e.killed(r.Instance)
 	switch {
-	case r.Source == "unknown" && e.tellsReaped:
+	case r.Source == "unknown" && e.unseen(r):
+		return false, ""
+	case r.Source == "unknown" && e.tells:
 		return false, "unknown, on a kernel that tells"
 	case r.Source == "unknown" && e.lossesWithin(r) < 2:
 		return false, "unknown, without a second loss in its run"
@@ -132,6 +135,11 @@ func (e evidence) judgeRecord(r scratch.Exit, l *life) (needsAsk bool, complaint
 	return false, "it never said that it ends so"
 }
 
+// unseen: nobody of ours may have been there to see the end, or what was seen was lost.
+func (e evidence) unseen(r scratch.Exit) bool {
+	return slices.ContainsFunc(e.blind, func(w window) bool { return w.holds(r.FinishedAt) })
+}
+
 // killed says whether we killed the instance's init.
 func (e evidence) killed(instance string) bool {
 	return slices.ContainsFunc(e.kills, func(k kill) bool { return k.victim == initVictim && k.instance == instance })
@@ -149,7 +157,7 @@ func (e evidence) lossesWithin(r scratch.Exit) int {
 }
 
 // stale is how long a wish may take to come true: a controller may be dead, or an instance in its grace period.
-const stale = 10 * time.Second
+const stale = 30 * time.Second
 
 // unasked gives each of the ends a wish for its name, no wish to two of them, and returns those that get none. A wish
 // comes before the end, and not long before the start, of what it ends. Taking the earliest end first, and the earliest
@@ -171,7 +179,7 @@ func (e evidence) unasked(ends []scratch.Exit) []scratch.Exit {
 
 func show(r scratch.Exit) string {
 	return fmt.Sprintf("record %s{pid %d, code %s, signal %s, by %s, %s to %s}", r.Instance, r.PID,
-		number(r.ExitCode), number(r.Signal), r.Source, r.StartedAt.Format("05.000"), r.FinishedAt.Format("05.000"))
+		number(r.ExitCode), number(r.Signal), r.Source, r.StartedAt.Format("04:05.000"), r.FinishedAt.Format("04:05.000"))
 }
 
 func number(n *int) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -24,10 +25,13 @@ func payload(args []string) {
 	byHUP := fs.Bool("by-hup", false, "end by SIGHUP instead")
 	deaf := fs.Bool("deaf", false, "ignore SIGTERM")
 	child := fs.Bool("child", false, "fork a process that outlives the init and keeps the lock")
-	asleep := fs.Bool("asleep", false, "be that process: log nothing, end never")
+	asleep := fs.Duration("asleep", 0, "be that process: log nothing, end after that long")
+	forks := fs.Bool("forks", false, "start short-lived processes all the time")
+	eat := fs.Bool("eat", false, "take memory until the kernel ends it")
 	_ = fs.Parse(args) // ExitOnError
-	if *asleep {
-		time.Sleep(never)
+	if *asleep > 0 {
+		time.Sleep(*asleep)
+		return
 	}
 
 	self := instance()
@@ -49,12 +53,16 @@ func payload(args []string) {
 		signal.Notify(term, syscall.SIGTERM)
 	}
 	if *child {
-		// The lock is handed down with all other descriptors that are not CLOEXEC: 0 to 2 and itself.
-		_, err := syscall.ForkExec("/program", []string{"/program", "payload", "--asleep"},
-			&syscall.ProcAttr{Files: []uintptr{0, 1, 2, uintptr(lock)}})
-		if err != nil {
-			panic(err)
-		}
+		fork(never, uintptr(lock))
+	}
+	if *forks {
+		go func() {
+			for {
+				var status syscall.WaitStatus
+				_, _ = syscall.Wait4(fork(20*time.Millisecond), &status, 0, nil)
+				time.Sleep(400 * time.Millisecond)
+			}
+		}()
 	}
 	select {
 	case <-term:
@@ -68,8 +76,24 @@ func payload(args []string) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
 		time.Sleep(time.Minute) // never reached unless the signal was lost, and then the codes differ
 	}
+	if *eat {
+		say("exit %s signal %d", self, syscall.SIGKILL)
+		for taken := [][]byte{}; ; {
+			taken = append(taken, bytes.Repeat([]byte{1}, 1<<20))
+		}
+	}
 	say("exit %s code %d", self, *code)
 	os.Exit(*code)
+}
+
+// fork starts this program anew, for so long. The lock is handed down: a process that outlives its init keeps it.
+func fork(lives time.Duration, lock ...uintptr) (pid int) {
+	pid, err := syscall.ForkExec("/program", []string{"/program", "payload", "--asleep=" + lives.String()},
+		&syscall.ProcAttr{Files: append([]uintptr{0, 1, 2}, lock...)})
+	if err != nil {
+		panic(err)
+	}
+	return pid
 }
 
 // instance is the one that this process is of: the last part of its cgroup's path.

@@ -5,29 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/hack/internal/scratch"
 )
 
-// settleLimit bounds how long the world may take to settle once the faults have stopped.
-const settleLimit = 60 * time.Second
-
-// quiet ends the faults, waits until the world has settled, looks for leaks, and stops everything.
+// quiet ends the run: it looks for leaks that many restarts would show, stops everything, and looks for what is left.
 func (k *killer) quiet(ctx context.Context) error {
-	if err := k.gate.open(); err != nil {
-		return err
-	}
-	if err := k.w.Answers(ctx); err != nil {
-		return err
-	}
-	if _, err := k.whole(ctx); err != nil {
-		return err
-	}
 	for _, kind := range kinds {
 		if kind.ends {
 			if err := k.retry(ctx, "stop", kind.name); err != nil {
@@ -35,55 +21,55 @@ func (k *killer) quiet(ctx context.Context) error {
 			}
 		}
 	}
-	if err := k.settle(ctx); err != nil {
-		return err
-	}
 	if err := k.compareDescriptors(ctx); err != nil {
 		return err
 	}
-	k.lookForLeaks(ctx)
 	for _, kind := range kinds {
-		if err := k.verb(ctx, "stop", kind.name); err != nil {
+		if err := k.retry(ctx, "stop", kind.name); err != nil {
 			return err
 		}
 	}
-	if err := k.settle(ctx); err != nil {
+	err := scratch.Until(ctx, settleLimit, "everything is over", func() error {
+		all, err := k.w.Containers(ctx)
+		for name, c := range all {
+			if c.Status.Phase == "Running" || c.Status.Phase == "Stopping" {
+				return fmt.Errorf("%s is %s", name, c.Status.Phase)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return k.w.Settled(ctx)
+	})
+	if err != nil {
 		return err
 	}
-	if err := k.records.collect(ctx, k.w); err != nil {
+	if err := k.look(ctx); err != nil {
 		return err
 	}
 	if err := k.w.Down(ctx); err != nil {
 		return err
 	}
+	k.w.Unmount(len(k.broken) > 0)
 	return k.nothingLeft(ctx)
 }
 
-// settle waits until nothing is planned and those that last run, or nothing does.
-func (k *killer) settle(ctx context.Context) error {
-	return scratch.Until(ctx, settleLimit, "the world settles", func() error {
-		all, err := k.w.Containers(ctx)
-		if err != nil {
-			return err
-		}
-		for name, c := range all {
-			if !slices.Contains([]string{"Running", "Stopped", "Completed", "Failed"}, c.Status.Phase) ||
-				c.Status.Phase == "Running" && !slices.Contains(lasting, name) {
-				return fmt.Errorf("%s is %s", name, c.Status.Phase)
-			}
-		}
-		return k.w.Settled(ctx)
-	})
+// ourProcesses are the three, by what they are.
+func (k *killer) ourProcesses(ctx context.Context) (map[string]scratch.Process, error) {
+	pair, err := k.whole(ctx)
+	return map[string]scratch.Process{"controller": k.w.Controller(), "guard": pair.Guard, "reaper": pair.Reaper}, err
 }
 
 // compareDescriptors restarts containers many times over and compares what the processes of ours have open before and
 // after: the run itself cannot tell, since its controllers are young when they die.
 func (k *killer) compareDescriptors(ctx context.Context) error {
-	pair, err := k.whole(ctx)
+	if _, err := k.settle(ctx); err != nil {
+		return err
+	}
+	ours, err := k.ourProcesses(ctx)
 	if err != nil {
 		return err
 	}
-	ours := map[string]scratch.Process{"controller": k.w.Controller(), "guard": pair.Guard, "reaper": pair.Reaper}
 	count := func() map[string][]string {
 		open := map[string][]string{}
 		for who, p := range ours {
@@ -92,23 +78,22 @@ func (k *killer) compareDescriptors(ctx context.Context) error {
 		return open
 	}
 	before := count()
-	for range 5 {
+	for range 3 {
 		for _, name := range lasting {
-			if _, err := k.killInit(ctx, name, "at rest"); err != nil {
+			t, err := k.living(ctx, name)
+			if err != nil {
+				return err
+			}
+			if err := k.hit(t); err != nil {
 				return err
 			}
 		}
 	}
-	for _, name := range lasting {
-		if _, _, err := k.living(ctx, name); err != nil {
-			return err
-		}
-	}
-	if err := k.settle(ctx); err != nil {
+	if _, err := k.settle(ctx); err != nil {
 		return err
 	}
 	var grown string
-	err = scratch.Until(ctx, 10*time.Second, "no more descriptors than before", func() error {
+	err = scratch.Until(ctx, patience, "no more descriptors than before", func() error {
 		for who, after := range count() {
 			if len(after) > len(before[who]) {
 				grown = fmt.Sprintf("%s: %d descriptors became %d: %q", who, len(before[who]), len(after), after)
@@ -118,28 +103,39 @@ func (k *killer) compareDescriptors(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		k.violated("descriptors leak: %s", grown)
+		k.violated(leaked, "descriptors: %s", grown)
 	}
 	return ctx.Err()
 }
 
 // lookForLeaks compares what is there with the instances that run.
 func (k *killer) lookForLeaks(ctx context.Context) {
-	err := scratch.Until(ctx, 10*time.Second, "only what runs has traces", func() error {
+	err := scratch.Until(ctx, patience, "only what runs has traces", func() error {
+		all, err := k.w.Containers(ctx)
+		if err != nil {
+			return err
+		}
 		living := map[string]bool{}
-		for _, name := range lasting {
-			c, _, err := k.living(ctx, name)
-			if err != nil {
-				return err
+		for _, c := range all {
+			if c.Status.Phase == "Running" {
+				living[c.Status.Instance] = true
 			}
-			living[c.Status.Instance] = true
 		}
 		return k.traces(living)
 	})
 	if err != nil && ctx.Err() == nil {
-		k.violated("leak: %v", err)
+		k.violated(leaked, "%v", err)
 	}
 }
+
+// passing are the names of which there is always something that has just ended, or is about to begin.
+var passing = func() map[string]bool {
+	names := map[string]bool{}
+	for _, kind := range kinds {
+		names[kind.name] = kind.ends
+	}
+	return names
+}()
 
 // traces is an error if there is anything of an instance that does not live.
 func (k *killer) traces(living map[string]bool) error {
@@ -148,23 +144,33 @@ func (k *killer) traces(living map[string]bool) error {
 		return err
 	}
 	for _, p := range []scratch.Process{pair.Guard, pair.Reaper, k.w.Controller()} {
-		if z := p.Zombies(); len(z) > 0 {
-			return fmt.Errorf("process %d has zombies: %v", p.PID, z)
+		for _, pid := range p.Zombies() {
+			if again, err := scratch.Find(pid); err == nil && !again.Alive() { // one that is only just dead is about to go
+				return fmt.Errorf("process %d has a zombie: %d", p.PID, pid)
+			}
 		}
 	}
+	over := func(id string) bool {
+		name, _, isInstance := strings.Cut(id, ".")
+		return !living[id] && !(isInstance && passing[name])
+	}
 	for _, dir := range []string{"runc", "bundles", "instances", "exits"} {
-		entries, err := os.ReadDir(k.w.Path("run", dir))
+		entries, err := os.ReadDir(k.inRun(dir))
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
-			if id := strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".json"), ".launching"); !living[id] {
+			id := strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".json"), ".launching")
+			if over(id) {
 				return fmt.Errorf("%s/%s is left", dir, e.Name())
 			}
 		}
+		if len(entries) > 2*len(kinds) { // bounds what is left of those that come and go
+			return fmt.Errorf("%s has %d entries", dir, len(entries))
+		}
 	}
 	for _, dir := range k.w.Cgroups() {
-		if id := filepath.Base(dir); id != k.w.Parent && !living[id] {
+		if id := filepath.Base(dir); id != k.w.Parent && over(id) {
 			return fmt.Errorf("cgroup %s is left", dir)
 		}
 	}
@@ -173,27 +179,16 @@ func (k *killer) traces(living map[string]bool) error {
 
 // nothingLeft demands that nothing is left of the world after it went down.
 func (k *killer) nothingLeft(ctx context.Context) error {
-	err := scratch.Until(ctx, 10*time.Second, "nothing is left", func() error {
+	err := scratch.Until(ctx, patience, "nothing is left", func() error {
 		if left := k.w.Leftovers(); len(left) > 0 {
 			return fmt.Errorf("%s", strings.Join(left, ", "))
 		}
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {
-		k.violated("after down: %v", err)
+		k.violated(leaked, "after down: %v", err)
 	}
 	return ctx.Err()
-}
-
-// evidence is what the oracle may know.
-func (k *killer) evidence() (evidence, error) {
-	log, err := os.ReadFile(k.w.Path("out", "log"))
-	if err != nil {
-		return evidence{}, err
-	}
-	return evidence{
-		log: string(log), records: k.records.seen, kills: k.kills, asks: k.asks, tellsReaped: tellsReaped(),
-	}, nil
 }
 
 // tellsReaped says whether this kernel tells the exit status of a process that was reaped by another: PIDFD_INFO_EXIT,

@@ -1,70 +1,153 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"reconciler.dev/reconciler/hack/internal/scratch"
 )
 
-// tally counts what was injected and how long it took to heal.
+// tally counts what was injected, what came of it, and how long the world took to settle.
 type tally struct {
-	hits  map[string]map[victim]int // by what was under way
-	heals map[victim][]time.Duration
+	faults        map[string]*score
+	refused       map[string]string // why the machine does not let a fault be made
+	rounds        int
+	first, latest map[string]scratch.Usage // of our processes
+}
+
+type score struct {
+	injected, survived int
+	broken             map[class]int
+	settled            []time.Duration
 }
 
 func newTally() tally {
-	return tally{hits: map[string]map[victim]int{}, heals: map[victim][]time.Duration{}}
+	t := tally{faults: map[string]*score{}, refused: map[string]string{}}
+	for _, f := range allFaults() {
+		t.faults[f.name] = &score{broken: map[class]int{}}
+	}
+	return t
 }
 
-func (t tally) kill(v victim, where string) {
-	if t.hits[where] == nil {
-		t.hits[where] = map[victim]int{}
+func (t *tally) unable(name string, err error) { t.refused[name] = err.Error() }
+
+// round counts one round. What was broken in it is laid to each of its faults.
+func (t *tally) round(injected []string, took time.Duration, broken []complaint) {
+	t.rounds++
+	for _, name := range injected {
+		s := t.faults[name]
+		s.injected++
+		s.settled = append(s.settled, took)
+		if len(broken) == 0 {
+			s.survived++
+		}
+		for _, c := range broken {
+			s.broken[c.class]++
+		}
 	}
-	t.hits[where][v]++
 }
 
-func (t tally) healed(v victim, took time.Duration) { t.heals[v] = append(t.heals[v], took) }
+func (t *tally) before(ctx context.Context, k *killer) (err error) {
+	t.first, err = k.usage(ctx)
+	return err
+}
 
-// report prints what was done and what the containers and the records said.
-func report(out io.Writer, t tally, e evidence, took time.Duration) {
-	victims := []victim{initVictim, controllerVictim, guardVictim, reaperVictim}
-	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(tw, "KILLED")
-	for _, v := range victims {
-		fmt.Fprintf(tw, "\t%s", v)
+func (t *tally) after(ctx context.Context, k *killer) (err error) {
+	t.latest, err = k.usage(ctx)
+	return err
+}
+
+func (k *killer) usage(ctx context.Context) (map[string]scratch.Usage, error) {
+	ours, err := k.ourProcesses(ctx)
+	used := map[string]scratch.Usage{}
+	for who, p := range ours {
+		used[who] = p.Usage()
 	}
-	fmt.Fprintln(tw)
-	for _, where := range slices.Sorted(maps.Keys(t.hits)) {
-		fmt.Fprint(tw, where)
-		for _, v := range victims {
-			fmt.Fprintf(tw, "\t%d", t.hits[where][v])
+	return used, err
+}
+
+// total of all faults.
+func (t *tally) total() score {
+	all := score{broken: map[class]int{}}
+	for _, s := range t.faults {
+		all.injected += s.injected
+		all.survived += s.survived
+		for c, n := range s.broken {
+			all.broken[c] += n
 		}
-		fmt.Fprintln(tw)
+		all.settled = append(all.settled, s.settled...)
 	}
-	for _, row := range []struct {
-		name string
-		of   float64
-	}{{"healed in, median", 0.5}, {"healed in, slowest", 1}} {
-		fmt.Fprint(tw, row.name)
-		for _, v := range victims {
-			fmt.Fprintf(tw, "\t%s", quantile(t.heals[v], row.of))
-		}
-		fmt.Fprintln(tw)
+	return all
+}
+
+var columns = []string{"fault", "injected", "survived", "lost", "doubled", "wrong", "leaked", "other", "settled in, median", "worst"}
+
+func (s score) cells(name string) []string {
+	cells := []string{name, fmt.Sprint(s.injected), fmt.Sprint(s.survived)}
+	for _, c := range []class{lost, doubled, wrong, leaked, other} {
+		cells = append(cells, fmt.Sprint(s.broken[c]))
 	}
-	tw.Flush()
+	return append(cells, quantile(s.settled, 0.5), quantile(s.settled, 1))
+}
+
+// report is the tables, as Markdown, which a terminal shows well enough when the columns are aligned.
+func (k *killer) report(took time.Duration) string {
+	out := new(strings.Builder)
+	rows := [][]string{columns}
+	for _, f := range allFaults() {
+		rows = append(rows, k.tally.faults[f.name].cells(f.name))
+	}
+	table(out, append(rows, k.tally.total().cells("all")))
+	for _, name := range slices.Sorted(maps.Keys(k.tally.refused)) {
+		fmt.Fprintf(out, "\n%s: %s\n", name, k.tally.refused[name])
+	}
+	fmt.Fprintln(out)
+	rows = [][]string{{"process", "MiB before", "after", "descriptors before", "after", "threads before", "after"}}
+	for _, who := range slices.Sorted(maps.Keys(k.tally.first)) {
+		a, b := k.tally.first[who], k.tally.latest[who]
+		mib := func(kib int) string { return fmt.Sprintf("%.1f", float64(kib)/1024) }
+		rows = append(rows, []string{who, mib(a.Resident), mib(b.Resident), fmt.Sprint(a.Descriptors), fmt.Sprint(b.Descriptors),
+			fmt.Sprint(a.Threads), fmt.Sprint(b.Threads)})
+	}
+	table(out, rows)
+	fmt.Fprintf(out, "\n%d rounds in %s; %d starts told by %d containers, %d exits on record:", k.tally.rounds,
+		took.Round(time.Second), len(k.log.lives), len(kinds), len(k.records.seen))
 	sources := map[string]int{}
-	for _, versions := range e.records {
-		sources[versions[len(versions)-1].Source]++
+	for _, versions := range k.records.seen {
+		sources[told(versions).Source]++
 	}
-	fmt.Fprintf(out, "%d kills, %d starts logged, %d exits recorded", len(e.kills), strings.Count(e.log, "start "), len(e.records))
-	for _, s := range slices.Sorted(maps.Keys(sources)) {
-		fmt.Fprintf(out, ", %d by %s", sources[s], s)
+	for i, s := range slices.Sorted(maps.Keys(sources)) {
+		fmt.Fprintf(out, "%s %d by %s", map[bool]string{true: ","}[i > 0], sources[s], s)
 	}
-	fmt.Fprintf(out, ", in %s\n", took.Round(time.Second))
+	fmt.Fprintln(out, ".")
+	return out.String()
+}
+
+// table prints rows as a Markdown table with aligned columns.
+func table(out io.Writer, rows [][]string) {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len(cell))
+		}
+	}
+	for n, row := range rows {
+		for i, cell := range row {
+			fmt.Fprintf(out, "| %-*s ", widths[i], cell)
+		}
+		fmt.Fprintln(out, "|")
+		if n == 0 {
+			for _, width := range widths {
+				fmt.Fprintf(out, "|-%s-", strings.Repeat("-", width))
+			}
+			fmt.Fprintln(out, "|")
+		}
+	}
 }
 
 // quantile of some durations; "-" of none.

@@ -26,7 +26,7 @@ func newWorld(s *scratch.World, own bool) (*world, error) {
 	w.api.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}
-	return w, s.Bundle("shared", false, "x")
+	return w, s.Bundle("shared", scratch.BundleOptions{}, "x")
 }
 
 func name(i int) string { return fmt.Sprintf("c%05d", i) }
@@ -51,7 +51,7 @@ func (w *world) put(i, edit int) error {
 func (w *world) drop(ctx context.Context, from, to int) (each time.Duration, err error) {
 	if w.own {
 		for i := from; i < to; i++ {
-			if err := w.Bundle(name(i), false, "x"); err != nil {
+			if err := w.Bundle(name(i), scratch.BundleOptions{}, "x"); err != nil {
 				return 0, err
 			}
 		}

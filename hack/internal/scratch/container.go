@@ -2,7 +2,6 @@ package scratch
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -25,11 +24,17 @@ func (w *World) Rootfs(program string) error {
 	return os.WriteFile(w.Path("bundles", "rootfs", "program"), b, 0o755)
 }
 
+// BundleOptions says what is not like in all other bundles.
+type BundleOptions struct {
+	HostPID bool // share the host's pid namespace
+	Memory  int  // limit in bytes; 0 for none
+}
+
 // Bundle makes bundles/<name>, whose process is /program with args. The world's out directory is /out there. Without a
 // cgroup namespace, /proc/self/cgroup tells the process which instance it is.
-func (w *World) Bundle(name string, hostPID bool, args ...string) error {
+func (w *World) Bundle(name string, o BundleOptions, args ...string) error {
 	namespaces := []map[string]string{{"type": "mount"}, {"type": "ipc"}, {"type": "uts"}}
-	if !hostPID {
+	if !o.HostPID {
 		namespaces = append(namespaces, map[string]string{"type": "pid"})
 	}
 	config := map[string]any{
@@ -44,8 +49,12 @@ func (w *World) Bundle(name string, hostPID bool, args ...string) error {
 			{"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": []string{"nosuid", "mode=755", "size=64k"}},
 			{"destination": "/out", "type": "bind", "source": w.Path("out"), "options": []string{"bind", "rw"}},
 		},
-		"linux": map[string]any{"namespaces": namespaces},
 	}
+	linux := map[string]any{"namespaces": namespaces}
+	if o.Memory > 0 {
+		linux["resources"] = map[string]any{"memory": map[string]any{"limit": o.Memory}}
+	}
+	config["linux"] = linux
 	b, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return err
@@ -123,24 +132,6 @@ type Exit struct {
 	FinishedAt time.Time
 }
 
-// Containers is `get -o json`, by name.
-func (w *World) Containers(ctx context.Context) (map[string]Container, error) {
-	var list struct{ Items []Container }
-	err := w.JSON(ctx, &list, "get")
-	byName := map[string]Container{}
-	for _, c := range list.Items {
-		byName[c.Metadata.Name] = c
-	}
-	return byName, err
-}
-
-// Exits is `exits -o json` of one name, oldest first.
-func (w *World) Exits(ctx context.Context, name string) ([]Exit, error) {
-	var list struct{ Items []Exit }
-	err := w.JSON(ctx, &list, "exits", name)
-	return list.Items, err
-}
-
 // Init is the living init of c, checked to be a process of that very instance.
 func (w *World) Init(c Container) (Process, error) {
 	p, err := Find(c.Status.PID)
@@ -152,13 +143,4 @@ func (w *World) Init(c Container) (Process, error) {
 		return p, ErrGone
 	}
 	return p, nil
-}
-
-// Settled says nil when the plan is empty: nothing is left to do.
-func (w *World) Settled(ctx context.Context) error {
-	plan, err := w.CLI(ctx, "plan")
-	if err == nil && len(bytes.TrimSpace(plan)) > 0 {
-		err = fmt.Errorf("still planned:\n%s", plan)
-	}
-	return err
 }

@@ -52,9 +52,7 @@ func (w *World) Clear(keep bool) {
 	for _, dir := range cgroups {
 		_ = os.Remove(dir) // Leftovers tells what stayed
 	}
-	for _, m := range w.mounts() {
-		_ = unix.Unmount(m, unix.MNT_DETACH)
-	}
+	w.Unmount(keep)
 	w.log.Close()
 	if !keep {
 		_ = os.RemoveAll(w.Dir)

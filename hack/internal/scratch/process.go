@@ -28,22 +28,38 @@ func Find(pid int) (Process, error) {
 	return Process{pid, s.start}, err
 }
 
-// Kill sends SIGKILL by pidfd and waits until the process has ended. It is ErrGone if it had before, as a zombie too.
-func (p Process) Kill() error {
+// Signal sends a signal by pidfd. It is ErrGone if the process had ended before, as a zombie too.
+func (p Process) Signal(sig unix.Signal) error {
+	fd, err := p.send(sig)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err
+}
+
+// send signals and returns the pidfd.
+func (p Process) send(sig unix.Signal) (pidfd int, err error) {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil {
-		return ErrGone
+		return -1, ErrGone
+	}
+	// The pidfd is open: a pid whose start time fits now is the one that the signal goes to.
+	if !p.Alive() || unix.PidfdSendSignal(fd, sig, nil, 0) != nil {
+		unix.Close(fd)
+		return -1, ErrGone
+	}
+	return fd, nil
+}
+
+// Kill sends SIGKILL by pidfd and waits until the process has ended. It is ErrGone if it had before, as a zombie too.
+func (p Process) Kill() error {
+	fd, err := p.send(unix.SIGKILL)
+	if err != nil {
+		return err
 	}
 	defer unix.Close(fd)
-	// The pidfd is open: a pid whose start time fits now is the one that the signal goes to.
-	if !p.Alive() {
-		return ErrGone
-	}
-	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
-		return ErrGone
-	}
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 60_000)
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
@@ -109,6 +125,20 @@ func (p Process) Descriptors() []string {
 	return open
 }
 
+// Usage is what a process takes of the machine.
+type Usage struct{ Resident, Descriptors, Threads int } // KiB; numbers
+
+// Usage of p; zero when it is gone.
+func (p Process) Usage() (u Usage) {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
+	for line := range strings.Lines(string(b)) {
+		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &u.Resident) // another line is no error
+		_, _ = fmt.Sscanf(line, "Threads: %d", &u.Threads)
+	}
+	u.Descriptors = len(p.Descriptors())
+	return u
+}
+
 // pids lists all processes.
 func pids() []int {
 	entries, _ := os.ReadDir("/proc")
@@ -148,7 +178,7 @@ func (w *World) Role(role string) []Process {
 // owns says whether a command line names this world's run directory, as each process of the pair does.
 func (w *World) owns(args []string) bool {
 	i := slices.Index(args, "--run")
-	return i >= 0 && i+1 < len(args) && args[i+1] == w.Path("run") || slices.Contains(args, "--run="+w.Path("run"))
+	return i >= 0 && i+1 < len(args) && args[i+1] == w.Run || slices.Contains(args, "--run="+w.Run)
 }
 
 // Pair is a guard and the reaper below it.
@@ -181,10 +211,10 @@ func (w *World) Pair() (Pair, error) {
 
 // unrecorded counts the instances that have an instance file and no exit record.
 func (w *World) unrecorded() int {
-	files, _ := filepath.Glob(w.Path("run", "instances", "*.json"))
+	files, _ := filepath.Glob(filepath.Join(w.Run, "instances", "*.json"))
 	var n int
 	for _, f := range files {
-		if _, err := os.Stat(w.Path("run", "exits", filepath.Base(f))); err != nil {
+		if _, err := os.Stat(filepath.Join(w.Run, "exits", filepath.Base(f))); err != nil {
 			n++
 		}
 	}

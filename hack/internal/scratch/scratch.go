@@ -5,15 +5,17 @@ package scratch
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // World is one scratch root. Its methods are for one goroutine.
@@ -21,6 +23,9 @@ type World struct {
 	Dir     string // root's, 0700
 	Parent  string // the cgroup parent, without a slash
 	Runtime string // given to --runtime: runc; another one, by FindRuntime, may be set before Start
+
+	Run, State, Logs string   // below Dir; each may be put elsewhere before Start
+	Launcher         []string // runs the controller as its arguments; empty: it is run itself
 
 	reconciler string
 	log        *os.File
@@ -61,6 +66,7 @@ func New(bin string) (*World, error) {
 		return nil, err
 	}
 	w := &World{Dir: dir, Parent: filepath.Base(dir), Runtime: runtime, reconciler: reconciler}
+	w.Run, w.State, w.Logs = w.Path("run"), w.Path("state"), w.Path("logs")
 	for _, d := range []string{"bundles", "manifests", "out"} {
 		if err := os.Mkdir(w.Path(d), 0o700); err != nil {
 			return nil, err
@@ -73,9 +79,16 @@ func New(bin string) (*World, error) {
 // Path is a path below the scratch root.
 func (w *World) Path(elem ...string) string { return filepath.Join(w.Dir, filepath.Join(elem...)) }
 
+// places are the flags that say where everything is.
+func (w *World) places() []string {
+	return []string{"--root", w.Dir, "--run", w.Run, "--state", w.State, "--logs", w.Logs}
+}
+
 // Launch starts a controller and does not wait until it answers.
 func (w *World) Launch() error {
-	cmd := exec.Command(w.reconciler, "run", "--root", w.Dir, "--cgroup-parent", "/"+w.Parent, "--runtime", w.Runtime)
+	args := append(slices.Clone(w.Launcher), w.reconciler, "run", "--cgroup-parent", "/"+w.Parent, "--runtime", w.Runtime)
+	args = append(args, w.places()...)
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = w.log, w.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is for us: we end it in order
 	if err := cmd.Start(); err != nil {
@@ -100,8 +113,8 @@ func (w *World) Start(ctx context.Context) error {
 
 // Answers waits until the controller does.
 func (w *World) Answers(ctx context.Context) error {
-	socket := w.Path("run", "reconciler.sock")
-	return Until(ctx, 20*time.Second, "the controller answers", func() error {
+	socket := filepath.Join(w.Run, "reconciler.sock")
+	return Until(ctx, time.Minute, "the controller answers", func() error {
 		_, err := run(ctx, w.reconciler, "--socket", socket, "get", "-o", "name")
 		select {
 		case <-w.controller.ended:
@@ -136,6 +149,22 @@ func (w *World) KillController() {
 	w.controller = nil
 }
 
+// EndController ends it by SIGTERM, as a service manager does, and waits for its end.
+func (w *World) EndController(ctx context.Context) error {
+	if err := w.Controller().Signal(unix.SIGTERM); err != nil {
+		return fmt.Errorf("end the controller: %w", err)
+	}
+	select {
+	case <-w.controller.ended:
+		w.controller = nil
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Minute):
+		return fmt.Errorf("%w: the controller ends after SIGTERM", ErrNotSeen)
+	}
+}
+
 // Down stops all containers, the pair and the controller by `down --exit`.
 func (w *World) Down(ctx context.Context) error {
 	if _, err := w.CLI(ctx, "down", "--exit"); err != nil {
@@ -153,19 +182,7 @@ func (w *World) Down(ctx context.Context) error {
 
 // CLI runs a verb and returns what it printed.
 func (w *World) CLI(ctx context.Context, args ...string) ([]byte, error) {
-	return run(ctx, w.reconciler, append([]string{"--root", w.Dir}, args...)...)
-}
-
-// JSON runs a verb with -o json and decodes what it printed.
-func (w *World) JSON(ctx context.Context, into any, args ...string) error {
-	out, err := w.CLI(ctx, append(args, "-o", "json")...)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(out, into); err != nil {
-		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
-	}
-	return nil
+	return run(ctx, w.reconciler, append(w.places(), args...)...)
 }
 
 func run(ctx context.Context, name string, args ...string) ([]byte, error) {

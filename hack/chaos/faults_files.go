@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileFaults take away what is on disk, or the room for more of it.
+var fileFaults = []fault{
+	{"subreaper's socket removed", func(k *killer, ctx context.Context) error { return os.Remove(k.inRun("subreaper.sock")) }},
+	{"runtime root wiped", func(k *killer, ctx context.Context) error { return k.wipe("runc") }},
+	{"bundles wiped", func(k *killer, ctx context.Context) error { return k.wipe("bundles") }},
+	{"instance files wiped", func(k *killer, ctx context.Context) error { return k.wipe("instances") }},
+	{"exit files wiped", func(k *killer, ctx context.Context) error { return k.wipe("exits") }},
+	{"store removed", damagedStore(func(k *killer, path string) error { return os.Remove(path) })},
+	{"store truncated", damagedStore((*killer).truncate)},
+	{"state disk full", fullDisk("state")},
+	{"run disk full", fullDisk("run")},
+	{"logs disk full", fullDisk("logs")},
+}
+
+// inRun is a path below the run directory.
+func (k *killer) inRun(elem ...string) string {
+	return filepath.Join(append([]string{k.w.Run}, elem...)...)
+}
+
+// wipe removes all that is in a directory of the run directory. What lives may be replaced for it, and an exit that was
+// only told by a file there is gone with it where the kernel does not tell it again.
+func (k *killer) wipe(dir string) error {
+	k.askForAll()
+	if !k.tells {
+		k.unseen()
+	}
+	entries, err := os.ReadDir(k.inRun(dir))
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(k.inRun(dir, e.Name())))
+	}
+	return err
+}
+
+// damagedStore damages the store while nobody has it open. What is in it and nowhere else is lost; what had been told
+// before is still held against what is told after.
+func damagedStore(damage func(*killer, string) error) func(*killer, context.Context) error {
+	return func(k *killer, ctx context.Context) error {
+		if err := k.killController(); err != nil {
+			return err
+		}
+		if err := k.records.collectOffline(ctx, k.w); err != nil {
+			return err
+		}
+		k.unseen()
+		if err := damage(k, filepath.Join(k.w.State, "reconciler.db")); err != nil {
+			return err
+		}
+		return k.w.Start(ctx)
+	}
+}
+
+func (k *killer) truncate(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(path, k.rng.Int64N(info.Size()))
+}
+
+// fullDisk leaves no room on one of the disks for a while, in which a container ends.
+func fullDisk(name string) func(*killer, context.Context) error {
+	return func(k *killer, ctx context.Context) (err error) {
+		t, err := k.some(ctx)
+		if err != nil {
+			return err
+		}
+		ballast := k.w.Path("disks", name, "ballast")
+		defer func() { err = errors.Join(err, os.Remove(ballast)) }()
+		if err := fill(ballast); err != nil {
+			return err
+		}
+		if err := k.hit(t); err != nil {
+			return err
+		}
+		k.pause(ctx, 700*time.Millisecond)
+		return nil
+	}
+}
+
+// fill writes until there is no room for another byte.
+func fill(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; {
+		_, err := f.Write(make([]byte, size))
+		switch {
+		case errors.Is(err, unix.ENOSPC):
+			size /= 2
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
