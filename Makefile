@@ -21,7 +21,7 @@ demo: setup build  ## Show the promises step by step, self-checking
 	@hack/demo
 
 .PHONY: test
-test: setup build $(bin)/chaos $(bin)/runc-newest  ## Run every test, real runtimes required, then the demo and 200 seeded kills on runc and crun
+test: setup build $(bin)/chaos $(bin)/runc-newest  ## Run every test, real runtimes required, then the demo and each fault of chaos on runc and crun
 	@hack/test $(TEST_ARGS)
 
 .PHONY: test-unit

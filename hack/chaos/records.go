@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -35,21 +34,24 @@ func (r *recorder) collect(ctx context.Context, w *scratch.World) error {
 	return nil
 }
 
-// collectOffline reads the store of a controller that is down.
+// collectOffline reads the store of a controller that is down. What it forked last may hold its socket for an instant.
 func (r *recorder) collectOffline(ctx context.Context, w *scratch.World) error {
 	for _, kind := range kinds {
-		out, err := w.CLI(ctx, "exits", kind.name, "-o", "json")
-		if err != nil && strings.Contains(err.Error(), "not found") {
-			continue
-		}
-		var all struct{ Items []scratch.Exit }
-		if err == nil {
-			err = json.Unmarshal(out, &all)
-		}
+		err := scratch.Until(ctx, patience, "exits of "+kind.name, func() error {
+			out, err := w.CLI(ctx, "exits", kind.name, "-o", "json")
+			if err != nil && strings.Contains(err.Error(), "not found") {
+				return nil
+			}
+			var all struct{ Items []scratch.Exit }
+			if err == nil {
+				err = json.Unmarshal(out, &all)
+			}
+			r.add(all.Items)
+			return err
+		})
 		if err != nil {
-			return fmt.Errorf("exits of %s: %w", kind.name, err)
+			return err
 		}
-		r.add(all.Items)
 	}
 	return nil
 }
