@@ -8,17 +8,24 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"reconciler.dev/reconciler/hack/internal/scratch"
 )
 
 // fileFaults take away what is on disk, or the room for more of it.
 var fileFaults = []fault{
-	{"subreaper's socket removed", func(k *killer, ctx context.Context) error { return os.Remove(k.inRun("subreaper.sock")) }},
+	{"sockets removed", (*killer).removeSockets},
+	{"run directory wiped", func(k *killer, _ context.Context) error { return k.wipeRun() }},
+	{"run directory moved away", (*killer).moveRun},
+	{"run directory wiped without a controller", func(k *killer, ctx context.Context) error { return k.wipeUnseen(ctx, false) }},
+	{"run directory wiped with all three dead", func(k *killer, ctx context.Context) error { return k.wipeUnseen(ctx, true) }},
 	{"runtime root wiped", func(k *killer, ctx context.Context) error { return k.wipe("runc") }},
 	{"bundles wiped", func(k *killer, ctx context.Context) error { return k.wipe("bundles") }},
 	{"instance files wiped", func(k *killer, ctx context.Context) error { return k.wipe("instances") }},
 	{"exit files wiped", func(k *killer, ctx context.Context) error { return k.wipe("exits") }},
 	{"store removed", damagedStore(func(k *killer, path string) error { return os.Remove(path) })},
 	{"store truncated", damagedStore((*killer).truncate)},
+	{"store with flipped bits", damagedStore((*killer).flip)},
 	{"state disk full", fullDisk("state")},
 	{"run disk full", fullDisk("run")},
 	{"logs disk full", fullDisk("logs")},
@@ -41,6 +48,56 @@ func (k *killer) wipe(dir string) error {
 		err = errors.Join(err, os.RemoveAll(k.inRun(dir, e.Name())))
 	}
 	return err
+}
+
+func (k *killer) removeSockets(context.Context) error {
+	return errors.Join(os.Remove(k.inRun("subreaper.sock")), os.Remove(k.inRun("reconciler.sock")))
+}
+
+// wipeRun removes the whole run directory.
+func (k *killer) wipeRun() error {
+	k.askForAll()
+	if !k.tells {
+		k.unseen()
+	}
+	k.tell("wipe the run directory")
+	return os.RemoveAll(k.w.Run)
+}
+
+// moveRun takes it away under those who have it open: what they do there is seen by nobody.
+func (k *killer) moveRun(ctx context.Context) error {
+	k.askForAll()
+	k.unseen()
+	away := k.w.Run + ".away"
+	if err := os.Rename(k.w.Run, away); err != nil {
+		return err
+	}
+	k.pause(ctx, 300*time.Millisecond)
+	return os.RemoveAll(away)
+}
+
+// wipeUnseen wipes it while no controller is there to hold on to anything, or nobody at all.
+func (k *killer) wipeUnseen(ctx context.Context, all bool) error {
+	k.unseen()
+	if all {
+		pair, err := k.ours(ctx, guardVictim, reaperVictim)
+		if err != nil {
+			return err
+		}
+		for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
+			for _, p := range pair {
+				_ = p.Signal(sig) // the pair is whole: it takes both
+			}
+		}
+		k.pair = scratch.Pair{}
+	}
+	if err := k.killController(); err != nil {
+		return err
+	}
+	if err := k.wipeRun(); err != nil {
+		return err
+	}
+	return k.w.Start(ctx)
 }
 
 // damagedStore damages the store while nobody has it open. What is in it and nowhere else is lost; what had been told
@@ -67,6 +124,18 @@ func (k *killer) truncate(path string) error {
 		return err
 	}
 	return os.Truncate(path, k.rng.Int64N(info.Size()))
+}
+
+// flip turns a few bits over.
+func (k *killer) flip(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for range 1 + k.rng.IntN(8) {
+		b[k.rng.IntN(len(b))] ^= 1 << k.rng.IntN(8)
+	}
+	return os.WriteFile(path, b, 0o600)
 }
 
 // fullDisk leaves no room on one of the disks for a while, in which a container ends.
