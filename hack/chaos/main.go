@@ -29,6 +29,7 @@ type options struct {
 	seed      uint64
 	faults    int
 	duration  time.Duration
+	only      string
 	oldKernel bool
 	verbose   bool
 }
@@ -43,6 +44,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "of the random choices")
 	flag.IntVar(&o.faults, "faults", 200, "how many faults to inject")
 	flag.DurationVar(&o.duration, "duration", 0, "inject faults for that long instead")
+	flag.StringVar(&o.only, "only", "", "of the faults, take those with this `text` in their names")
 	flag.BoolVar(&o.oldKernel, "old-kernel", false, "hide what Linux 6.15 tells of reaped processes")
 	flag.BoolVar(&o.verbose, "v", false, "tell all that is done")
 	markdown := flag.String("markdown", "", "write the report to this `file` as well")
@@ -99,7 +101,7 @@ func chaos(ctx context.Context, o options) (report string, broken []complaint, e
 		return "", nil, err
 	}
 	began := time.Now()
-	err = k.rampage(ctx, o.faults, o.duration)
+	err = k.rampage(ctx, o)
 	if err == nil {
 		err = k.quiet(ctx)
 	}
@@ -110,7 +112,7 @@ func chaos(ctx context.Context, o options) (report string, broken []complaint, e
 	if err != nil {
 		return "", k.broken, err
 	}
-	return k.report(time.Since(began)), k.broken, nil
+	return k.report(time.Since(began)), k.broken, ctx.Err()
 }
 
 // newKiller prepares the world, with small disks that can be filled.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"reconciler.dev/reconciler/hack/internal/scratch"
@@ -12,7 +13,11 @@ import (
 
 // rampage deals the faults out of a shuffled deck of all of them, over and over, so that each has its turn: one to three a
 // round. It goes on until so many were injected, or, if a duration is given, until that is over.
-func (k *killer) rampage(ctx context.Context, faults int, duration time.Duration) error {
+func (k *killer) rampage(ctx context.Context, o options) error {
+	all := slices.DeleteFunc(allFaults(), func(f fault) bool { return !strings.Contains(f.name, o.only) })
+	if len(all) == 0 {
+		return fmt.Errorf("no fault has %q in its name", o.only)
+	}
 	if err := k.w.Start(ctx); err != nil {
 		return err
 	}
@@ -23,11 +28,10 @@ func (k *killer) rampage(ctx context.Context, faults int, duration time.Duration
 		return err
 	}
 	var deck []fault
-	for began, n := time.Now(), 0; duration > 0 && time.Since(began) < duration || duration == 0 && n < faults; {
-		if len(deck) < 3 {
-			more := allFaults()
-			k.rng.Shuffle(len(more), func(i, j int) { more[i], more[j] = more[j], more[i] })
-			deck = append(deck, more...)
+	for began, n := time.Now(), 0; o.duration > 0 && time.Since(began) < o.duration || o.duration == 0 && n < o.faults; {
+		for len(deck) < 3 {
+			k.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			deck = append(deck, all...)
 		}
 		hand := deck[:pick(k.rng, 1, 1, 2, 3)]
 		deck = deck[len(hand):]
