@@ -45,7 +45,17 @@ func (k *killer) wipe(dir string) error {
 	}
 	entries, err := os.ReadDir(k.inRun(dir))
 	for _, e := range entries {
-		err = errors.Join(err, os.RemoveAll(k.inRun(dir, e.Name())))
+		err = errors.Join(err, removeAll(k.inRun(dir, e.Name())))
+	}
+	return err
+}
+
+// removeAll goes on while others put new files there.
+func removeAll(path string) (err error) {
+	for range 100 {
+		if err = os.RemoveAll(path); err == nil {
+			return nil
+		}
 	}
 	return err
 }
@@ -61,7 +71,7 @@ func (k *killer) wipeRun() error {
 		k.unseen()
 	}
 	k.tell("wipe the run directory")
-	return os.RemoveAll(k.w.Run)
+	return removeAll(k.w.Run)
 }
 
 // moveRun takes it away under those who have it open: what they do there is seen by nobody.
@@ -73,7 +83,7 @@ func (k *killer) moveRun(ctx context.Context) error {
 		return err
 	}
 	k.pause(ctx, 300*time.Millisecond)
-	return os.RemoveAll(away)
+	return removeAll(away)
 }
 
 // wipeUnseen wipes it while no controller is there to hold on to anything, or nobody at all.
