@@ -9,29 +9,41 @@ import (
 	"syscall"
 )
 
-// EnvFile names a file of the points, one a line, at which some process was ended already. Without it nothing happens.
+// EnvFile names a file of the points at which processes were ended so far, one a line. Without it nothing happens.
 const EnvFile = "RECONCILER_CRASHPOINTS"
+
+// turns is how many turns of a loop a process is ended in.
+const turns = 4
 
 var (
 	mu   sync.Mutex
-	past = sync.OnceValue(func() map[string]bool {
+	here = map[string]int{} // how often this process came to a point
+	past = sync.OnceValue(func() map[string]int {
 		b, err := os.ReadFile(os.Getenv(EnvFile))
 		if err != nil {
 			return nil
 		}
-		points := map[string]bool{}
+		points := map[string]int{}
 		for point := range strings.Lines(string(b)) {
-			points[strings.TrimSpace(point)] = true
+			points[strings.TrimSpace(point)]++
 		}
 		return points
 	})
 )
 
-// At notes the point and ends this process as kill -9 does, unless one was ended there before. One process ends at one
-// point: whoever comes to another one meanwhile gets no further.
-func At(point string) {
+// At notes the point and ends this process as kill -9 does, unless one was ended there before.
+func At(point string) { at(point, 1) }
+
+// InLoop is At for a point that a process may come to again and again: one process ends there in its first turn, the next
+// one in its second.
+func InLoop(point string) { at(point, turns) }
+
+// at ends the process with the mutex held: whoever comes to another point meanwhile gets no further.
+func at(point string, times int) {
 	mu.Lock()
-	if points := past(); points == nil || points[point] {
+	points := past()
+	here[point]++
+	if points == nil || points[point] >= times || here[point] <= points[point] {
 		mu.Unlock()
 		return
 	}

@@ -52,7 +52,7 @@ func TestControllerKilledAtEveryPoint(t *testing.T) {
 	}
 	c.lostStore()
 	c.goDown()
-	t.Logf("killed at %d points", len(c.killedAt()))
+	t.Logf("killed %d times", len(c.killedAt()))
 	if os.Getenv(envRuntime) == "crun" {
 		beyond["pkg/reconcile/node.go:Node.delete:os.RemoveAll"] = "crun deletes what is damaged"
 	}

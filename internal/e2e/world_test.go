@@ -49,7 +49,7 @@ func build() (err error) {
 const envRuntime = "RECONCILER_E2E_RUNTIME"
 
 // patience bounds every wait for something that has to happen. Nothing is measured by it.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // world is one scratch root with its controller.
 type world struct {

@@ -51,7 +51,7 @@ func File(name string, source []byte) (woven []byte, points []string, err error)
 	w := weaver{name: name, source: source, fset: fset, insert: map[int][]string{}, used: map[string]int{}}
 	for _, d := range file.Decls {
 		w.function = functionName(d)
-		ast.Inspect(d, w.visit)
+		ast.PreorderStack(d, nil, w.visit)
 	}
 	if len(w.points) == 0 {
 		return nil, nil, nil
@@ -65,6 +65,7 @@ type weaver struct {
 	source   []byte
 	fset     *token.FileSet
 	function string
+	call     string           // of a point, by its name
 	insert   map[int][]string // text by offset
 	used     map[string]int
 	points   []string
@@ -89,7 +90,11 @@ func functionName(d ast.Decl) string {
 }
 
 // visit weaves lists of statements, wherever they are.
-func (w *weaver) visit(n ast.Node) bool {
+func (w *weaver) visit(n ast.Node, stack []ast.Node) bool {
+	w.call = "crashpoint.At(%q)"
+	if inLoop(stack) {
+		w.call = "crashpoint.InLoop(%q)"
+	}
 	switch n := n.(type) {
 	case *ast.BlockStmt:
 		w.list(n.List)
@@ -99,6 +104,19 @@ func (w *weaver) visit(n ast.Node) bool {
 		w.list(n.Body)
 	}
 	return true
+}
+
+// inLoop: the innermost function around comes here again and again.
+func inLoop(stack []ast.Node) bool {
+	for _, n := range slices.Backward(stack) {
+		switch n.(type) {
+		case *ast.ForStmt, *ast.RangeStmt:
+			return true
+		case *ast.FuncLit:
+			return false
+		}
+	}
+	return false
 }
 
 func (w *weaver) list(list []ast.Stmt) {
@@ -153,7 +171,7 @@ func (w *weaver) statement(s ast.Stmt, effects string) {
 	if w.used[name]++; w.used[name] > 1 {
 		name += fmt.Sprintf("#%d", w.used[name])
 	}
-	before, after := fmt.Sprintf("crashpoint.At(%q)", name+" before"), fmt.Sprintf("crashpoint.At(%q)", name+" after")
+	before, after := fmt.Sprintf(w.call, name+" before"), fmt.Sprintf(w.call, name+" after")
 	w.points = append(w.points, name+" before", name+" after")
 	switch s := s.(type) {
 	case *ast.ReturnStmt:
