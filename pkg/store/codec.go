@@ -31,7 +31,7 @@ func placeOf(outer, name, key []byte) place {
 	return place{string(outer), string(key)}
 }
 
-// encode is a value as a file keeps it.
+// encode is the text of a value.
 func encode(v any) ([]byte, error) {
 	if raw, ok := v.([]byte); ok {
 		return raw, nil
@@ -43,9 +43,13 @@ func encode(v any) ([]byte, error) {
 // would give attempt numbers out again.
 func decode[T any](val value, fits func(*T) bool) (T, error) {
 	v, kept := val.kept.(T)
+	var text []byte
 	var err error
 	if !kept {
-		err = json.Unmarshal(val.raw, &v)
+		text, err = val.unsealed()
+	}
+	if !kept && err == nil {
+		err = json.Unmarshal(text, &v)
 	}
 	if err == nil && !fits(&v) {
 		err = fmt.Errorf("it is not the record of %s", val.at.key)
@@ -138,9 +142,13 @@ func keyString(key []byte) string {
 }
 
 // configOf is a config.json, nil if there is none.
-func configOf(val value) []byte {
-	if kept, ok := val.kept.([]byte); ok {
-		return kept
+func configOf(val value) ([]byte, error) {
+	if kept, ok := val.kept.([]byte); ok || val.none() {
+		return kept, nil
 	}
-	return val.raw
+	text, err := val.unsealed()
+	if err != nil {
+		return nil, &RecordError{Bucket: val.at.bucket, Name: val.at.key, Err: err}
+	}
+	return text, nil
 }

@@ -18,13 +18,13 @@ func FuzzDecode(f *testing.F) {
 	}
 	one := number(1)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		again(t, raw, func(b []byte) (*Desired, error) { return decodeDesired("web", value{raw: b}) })
-		again(t, raw, func(b []byte) (Record, error) { return decodeRecord("web", value{raw: b}) })
-		again(t, raw, func(b []byte) (Source, error) { return decodeSource("web", value{raw: b}) })
-		again(t, raw, func(b []byte) (Verbs, error) { return decodeVerbs(value{raw: b}) })
-		again(t, raw, func(b []byte) (Attempt, error) { return decodeAttempt("web", one, value{raw: b}) })
-		again(t, raw, func(b []byte) (Exit, error) { return decodeExit("web", one, value{raw: b}) })
-		again(t, raw, func(b []byte) (Event, error) { return decodeEvent(one, value{raw: b}) })
+		again(t, raw, func(b []byte) (*Desired, error) { return decodeDesired("web", sealedValue(b)) })
+		again(t, raw, func(b []byte) (Record, error) { return decodeRecord("web", sealedValue(b)) })
+		again(t, raw, func(b []byte) (Source, error) { return decodeSource("web", sealedValue(b)) })
+		again(t, raw, func(b []byte) (Verbs, error) { return decodeVerbs(sealedValue(b)) })
+		again(t, raw, func(b []byte) (Attempt, error) { return decodeAttempt("web", one, sealedValue(b)) })
+		again(t, raw, func(b []byte) (Exit, error) { return decodeExit("web", one, sealedValue(b)) })
+		again(t, raw, func(b []byte) (Event, error) { return decodeEvent(one, sealedValue(b)) })
 	})
 }
 
@@ -48,3 +48,6 @@ func again[T any](t *testing.T, raw []byte, decode func([]byte) (T, error)) {
 		t.Fatalf("%q became %q and then %q, %v", raw, b, c, err)
 	}
 }
+
+// sealedValue is a value as it lies in a file, undamaged.
+func sealedValue(text []byte) value { return value{raw: append(place{}.seal(text), text...)} }

@@ -31,7 +31,7 @@ func (db *DB) Commit(ctx context.Context, c Change) error {
 func apply(tx tx, c *Change) error {
 	for _, name := range c.Removed {
 		for _, bucket := range [][]byte{bucketDesired, bucketConfigs, bucketOverrides} {
-			if err := tx.bucket(bucket).Delete([]byte(name)); err != nil {
+			if err := tx.bucket(bucket).drop([]byte(name)); err != nil {
 				return fmt.Errorf("remove %q: %w", name, err)
 			}
 		}
@@ -69,7 +69,7 @@ func apply(tx tx, c *Change) error {
 
 func putDesired(tx tx, d *Desired) error {
 	key, configs := []byte(d.Container.Name), tx.bucket(bucketConfigs)
-	if d.InputHash != "" && !bytes.Equal(configOf(configs.get(key)), d.Config) {
+	if d.InputHash != "" && !sameConfig(configs.get(key), d.Config) {
 		if err := configs.put(key, bytes.Clone(d.Config)); err != nil {
 			return err
 		}
@@ -79,10 +79,15 @@ func putDesired(tx tx, d *Desired) error {
 	return tx.bucket(bucketDesired).put(key, bare)
 }
 
+func sameConfig(kept value, config []byte) bool {
+	was, err := configOf(kept)
+	return err == nil && bytes.Equal(was, config)
+}
+
 func putDown(tx tx, c *Change) error {
 	switch b := tx.bucket(bucketMeta); {
 	case c.Up:
-		return b.Delete(keyDown)
+		return b.drop(keyDown)
 	case c.Down != nil:
 		return b.put(keyDown, *c.Down)
 	}

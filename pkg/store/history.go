@@ -37,7 +37,7 @@ func putHistory(tx tx, bucket []byte, name string, n int, v any) error {
 		keys = append(keys, bytes.Clone(k))
 	}
 	for i := 1; i <= len(keys)-maxHistory; i++ {
-		if err := b.Delete(keys[i]); err != nil {
+		if err := b.drop(keys[i]); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func putEvents(tx tx, events []Event) error {
 		old = append(old, bytes.Clone(k))
 	}
 	for _, k := range old {
-		if err := b.Delete(k); err != nil {
+		if err := b.drop(k); err != nil {
 			return err
 		}
 	}
@@ -127,7 +127,7 @@ func dropEvents(tx tx, objects map[string]bool) error {
 	b := tx.bucket(bucketEvents)
 	for _, r := range rowsOf(b) {
 		if e, err := decodeEvent(r.key, r.value); err == nil && objects[e.Object] {
-			if err := b.Delete(r.key); err != nil {
+			if err := b.drop(r.key); err != nil {
 				return err
 			}
 		}

@@ -93,7 +93,7 @@ func (b memoryBucket) put(key []byte, v any) error {
 	return nil
 }
 
-func (b memoryBucket) Delete(key []byte) error {
+func (b memoryBucket) drop(key []byte) error {
 	b.tx.root = b.tx.root.without(b.path + string(key))
 	return nil
 }
@@ -131,7 +131,7 @@ func (b memoryBucket) dropInner(name []byte) (found bool, err error) {
 	in := b.inner(name)
 	for k := range in.from(nil) {
 		found = true
-		if err := in.Delete(k); err != nil {
+		if err := in.drop(k); err != nil {
 			return found, err
 		}
 	}

@@ -28,12 +28,15 @@ func open(t testing.TB, path string) *store.DB {
 	return db
 }
 
-// filled makes a store with one event at a new path, and closes it.
+// filled makes a store with one event and one name at a new path, and closes it.
 func filled(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "reconciler.db")
 	db := open(t, path)
 	commitEvent(t, db, "Kept")
+	if err := db.Commit(t.Context(), store.Change{Desired: []store.Desired{named("web")}}); err != nil {
+		t.Fatal(err)
+	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +105,10 @@ func TestOpenAfterACrashWhileCreating(t *testing.T) {
 
 func TestOpenRefusesNewerSchemaUntouched(t *testing.T) {
 	path := filled(t)
-	edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("99")) })
+	edit(t, path, func(tx *bbolt.Tx) error {
+		meta := tx.Bucket([]byte("meta"))
+		return errors.Join(meta.Put([]byte("schema"), []byte("99")), meta.Put([]byte("names"), []byte("of another kind")))
+	})
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +138,27 @@ func TestOpenMovesDamagedFileAside(t *testing.T) {
 		"truncated": func(t *testing.T, path string) { truncate(t, path, 4*4096) },
 		"schema is text": func(t *testing.T, path string) {
 			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("x")) })
+		},
+		"a bit of the schema": func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("7")) })
+		},
+		"a bit of the schema, so that it reads as an old one": func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("1")) })
+		},
+		"a name under another key": func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error {
+				b := tx.Bucket([]byte("desired"))
+				return errors.Join(b.Put([]byte("wec"), b.Get([]byte("web"))), b.Delete([]byte("web")))
+			})
+		},
+		"a bucket in place of a value": func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error {
+				_, err := tx.Bucket([]byte("events")).CreateBucket([]byte("9"))
+				return err
+			})
+		},
+		"events counted down": func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("events")).SetSequence(0) })
 		},
 		"of another program": func(t *testing.T, path string) {
 			edit(t, path, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("meta")) })

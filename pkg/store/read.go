@@ -42,17 +42,20 @@ func (db *DB) Desired(name string) (d *Desired, err error) {
 	viewErr := db.tree.view(func(tx tx) error {
 		d, err = db.desiredIn(tx, name, tx.bucket(bucketDesired).get([]byte(name)))
 		if err == nil && d.InputHash != "" {
-			d.Config = bytes.Clone(configOf(tx.bucket(bucketConfigs).get([]byte(name))))
+			config, configErr := configOf(tx.bucket(bucketConfigs).get([]byte(name)))
+			d.Config, err = bytes.Clone(config), configErr
 		}
 		return nil
 	})
 	switch {
 	case viewErr != nil:
 		return nil, viewErr
-	case err == nil && d.InputHash != "" && d.Config == nil:
+	case err != nil:
+		return nil, err
+	case d.InputHash != "" && d.Config == nil:
 		return nil, &RecordError{Bucket: string(bucketConfigs), Name: name, Err: errors.New("it is missing")}
 	}
-	return d, err
+	return d, nil
 }
 
 // desiredIn is Desired, without its Config.

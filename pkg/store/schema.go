@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
@@ -9,7 +10,7 @@ import (
 
 // steps[i] brings a store of schema i+1 to schema i+2. Each step is a file of its own, migrate_<to>.go, with a database
 // of the old schema in testdata.
-var steps = []func(*bbolt.Tx) error{toSchema2}
+var steps = []func(*bbolt.Tx) error{toSchema2, toSchema3}
 
 // buckets of the current schema, the outermost ones.
 var buckets = [][]byte{
@@ -18,8 +19,12 @@ var buckets = [][]byte{
 
 var (
 	keySchema = []byte("schema")
+	keyNames  = []byte("names")
 	keyDown   = []byte("down")
 )
+
+// sealedSchema is the first one with seals and meta/names.
+const sealedSchema = 3
 
 // current is the schema that this program writes.
 func current() int { return len(steps) + 1 }
@@ -35,8 +40,14 @@ func plant(tx *bbolt.Tx) error {
 }
 
 func putSchema(tx *bbolt.Tx, n int) error {
-	return tx.Bucket(bucketMeta).Put(keySchema, strconv.AppendInt(nil, int64(n), 10))
+	meta := tx.Bucket(bucketMeta)
+	if err := meta.Put(keySchema, schemaText(n)); err != nil {
+		return err
+	}
+	return meta.Put(keyNames, namesOf(tx, n))
 }
+
+func schemaText(n int) []byte { return strconv.AppendInt(nil, int64(n), 10) }
 
 // schemaOf tells the schema of a store, ErrNewerSchema if it is not one of ours yet, and ErrCorrupt if the file is a
 // bbolt database but no store: one is put in place only with its schema in it.
@@ -49,14 +60,16 @@ func schemaOf(tx *bbolt.Tx) (int, error) {
 	if err != nil || n < 1 {
 		return 0, damaged("its schema is %q", meta.Get(keySchema))
 	}
+	names := meta.Get(keyNames)
+	if n != current() && bytes.Equal(names, namesOf(tx, current())) || n < sealedSchema && names != nil {
+		return 0, damaged("its schema reads %d, and is another one by its checksum", n)
+	}
 	if n > current() {
 		return n, fmt.Errorf("%w: it has schema %d, this version knows up to %d; "+
 			"use the newer version, or move the file away to begin without its history", ErrNewerSchema, n, current())
 	}
-	for _, name := range buckets {
-		if n == current() && tx.Bucket(name) == nil {
-			return 0, damaged("bucket %s is missing", name)
-		}
+	if n == current() {
+		return n, check(tx)
 	}
 	return n, nil
 }

@@ -61,6 +61,47 @@ func TestSchema1IsRead(t *testing.T) {
 	}
 }
 
+// The database in testdata was written by the version before seals: as above, but for a node that is held, and a name that
+// was removed.
+func TestSchema2IsSealed(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "schema2.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "reconciler.db")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time nothing is old any more
+		db, err := Open(path, Options{NoSync: true, BootID: "boot"})
+		if err != nil || db.Recovered() != "" {
+			t.Fatal(err, db.Recovered())
+		}
+		d, err := db.Desired("web")
+		if err != nil || d.Generation != 7 || d.Verbs.Restarts != 2 || d.Held == nil || string(d.Config) != `{"ociVersion":"1.0.2"}` {
+			t.Errorf("desired %+v, %v", d, err)
+		}
+		r, err := db.Record("old")
+		if err != nil || r.LastAttempt != 9 || r.RemovedAt.IsZero() {
+			t.Errorf("record %+v, %v", r, err)
+		}
+		exits, err := db.Exits("web")
+		if err != nil || len(exits) != 1 || *exits[0].Signal != 9 {
+			t.Errorf("exits %+v, %v", exits, err)
+		}
+		events, err := db.Events(0, 0)
+		if err != nil || len(events) != 1 || events[0].Reason != "Started" {
+			t.Errorf("events %+v, %v", events, err)
+		}
+		if s, err := db.Source("manifests"); err != nil || s.Identity != "8:1:77:0" {
+			t.Errorf("source %+v, %v", s, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // The steps of a migration are one transaction: all of them, or the old store as it was.
 func TestMigrateIsOneTransaction(t *testing.T) {
 	real := steps

@@ -13,9 +13,10 @@ import (
 	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
-// The tree of buckets. Values are JSON; numbers used as keys are big-endian, 8 bytes, so that they sort.
+// The tree of buckets. Values are JSON behind a seal (seal.go); numbers used as keys are big-endian, 8 bytes, so that they sort.
 //
-//	meta/schema                    the version of this tree
+//	meta/schema                    the version of this tree, as it is
+//	meta/names                     a checksum of which keys there are, as it is
 //	meta/down                      Down, while the node is held
 //	sources/<source>               Source
 //	desired/<name>                 Desired, without its Config and Verbs

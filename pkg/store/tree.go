@@ -26,7 +26,7 @@ type tx interface {
 type bucket interface {
 	get(key []byte) value // none if there is none
 	put(key []byte, v any) error
-	Delete(key []byte) error
+	drop(key []byte) error
 	Sequence() uint64 // the last one given
 	NextSequence() (uint64, error)
 
@@ -90,11 +90,25 @@ func (b boltBucket) value(key, raw []byte) value {
 func (b boltBucket) get(key []byte) value { return b.value(key, b.Get(key)) }
 
 func (b boltBucket) put(key []byte, v any) error {
-	raw, err := encode(v)
+	text, err := encode(v)
 	if err != nil {
 		return err
 	}
-	return b.Put(key, raw)
+	if b.Get(key) == nil {
+		if err := b.changed(key); err != nil {
+			return err
+		}
+	}
+	return b.Put(key, append(placeOf(b.outer, b.name, key).seal(text), text...))
+}
+
+func (b boltBucket) drop(key []byte) error {
+	if b.Get(key) != nil {
+		if err := b.changed(key); err != nil {
+			return err
+		}
+	}
+	return b.Delete(key)
 }
 
 func (b boltBucket) from(key []byte) iter.Seq2[[]byte, value] {
