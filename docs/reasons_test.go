@@ -152,7 +152,7 @@ func TestReferenceOfReasons(t *testing.T) {
 	same(t, "phases", words(t, text, "## Phases"), phases)
 	same(t, "conditions", words(t, text, "## Conditions"), fields(core, "Type", "LastTransitionTime"))
 
-	reasons := slices.Concat(stops, returned(core, "reason"), []string{"BundleInvalid"})
+	reasons := slices.Concat(stops, returned(core, "reason"), []string{"BundleInvalid", "ManifestsUnread"})
 	for _, p := range phases {
 		if p != "Unknown" { // its reason is ObservationFailed
 			reasons = append(reasons, p)

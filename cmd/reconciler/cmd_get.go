@@ -63,6 +63,7 @@ func (g *getting) run(cmd *cobra.Command, names []string) error {
 		complain(cmd.ErrOrStderr(), nodeErr)
 	}
 	tellHold(cmd, state.Down, "")
+	tellRestored(cmd, state.Restored)
 	if len(names) == 0 {
 		tellOrphans(cmd, state.Orphans)
 		if len(list) == 0 && err == nil {

@@ -43,11 +43,12 @@ type daemon struct {
 	hub      *api.Hub
 	server   *api.Server
 
-	orphans *reconcile.Orphans
-	listed  chan struct{} // instances were listed
-	down    chan struct{} // asks the actor of that name
-	changed *changes      // what to look at in the manifests directory
-	accept  atomic.Bool   // the next scan takes whatever directory is there
+	orphans   *reconcile.Orphans
+	snapshots *reconcile.Snapshots
+	listed    chan struct{} // instances were listed
+	down      chan struct{} // asks the actor of that name
+	changed   *changes      // what to look at in the manifests directory
+	accept    atomic.Bool   // the next scan takes whatever directory is there
 }
 
 // runDaemon runs the controller until ctx ends, it is told to go down, or an actor fails.
@@ -80,6 +81,9 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 
 func (d *daemon) close() {
 	d.observer.Close()
+	patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	d.snapshots.Take(patience)
 	if err := d.db.Close(); err != nil {
 		d.log.Error(err, "the store does not close")
 	}
@@ -100,6 +104,7 @@ func (d *daemon) run(ctx context.Context) error {
 		"source":    d.followSource,
 		"orphans":   d.tendOrphans,
 		"sweep":     d.sweep,
+		"snapshot":  d.snapshots.Run,
 		"hub":       d.hub.Run,
 		"api": func(ctx context.Context) error {
 			stop := context.AfterFunc(ctx, func() {

@@ -21,11 +21,23 @@ func tellHold(cmd *cobra.Command, down *api.Down, more string) {
 	if down == nil {
 		return
 	}
-	line := heldBy(down) + "; `reconciler up` lifts that"
+	line := heldBy(down)
+	if down.InDoubt {
+		line += " by a restored store, which may be out of date: nothing is started, and nothing stopped; `reconciler down` says it again"
+	}
+	line += "; `reconciler up` lifts that"
 	if more != "" {
 		line += ", and " + more
 	}
 	complain(cmd.ErrOrStderr(), fmt.Errorf("%s", clean(line)))
+}
+
+// tellRestored tells on stderr that what is shown may be older than what runs.
+func tellRestored(cmd *cobra.Command, restored *api.Restored) {
+	if restored != nil {
+		complain(cmd.ErrOrStderr(), fmt.Errorf("%s of %s, and the manifests were not read since: nothing is begun, and nothing stopped",
+			clean(restored.Why), stamp(restored.Snapshot)))
+	}
 }
 
 // tellOrphans tells on stderr what is in our places and belongs to no container.

@@ -57,8 +57,9 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	if recovered := d.db.Recovered(); recovered != "" {
-		d.log.Info("the store was damaged and is begun anew", "detail", recovered)
+		d.log.Info("the store was lost", "detail", recovered)
 	}
+	d.snapshots = &reconcile.Snapshots{Store: d.db, Log: d.log}
 	node.Cleaned = d.observer.Forget
 	executor := &reconcile.Executor{Effects: node, Records: d.db, Log: d.log, Now: time.Now}
 	d.orphans = &reconcile.Orphans{

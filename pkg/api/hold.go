@@ -14,6 +14,9 @@ import (
 // Down is what holds a whole node.
 type Down = store.Down
 
+// Restored says that the store was put together from a snapshot.
+type Restored = store.Restored
+
 // NodeState is the node as a whole.
 type NodeState struct {
 	Down *Down `json:"down"` // null: the node is not held
@@ -27,12 +30,15 @@ type NodeState struct {
 	// TellsExits says whether the kernel tells how a process ended that was reaped by somebody else, as the subreapers
 	// found out. It is null while no daemon has met them.
 	TellsExits *bool `json:"tellsExits"`
+	// Restored is not null while the store is from a snapshot that may be older than what runs.
+	Restored *Restored `json:"restored"`
 }
 
 // NodeState implements Reading.
 func (r *Reader) NodeState(context.Context) (NodeState, error) {
 	down, err := r.DB.Down()
-	unread := []error{err}
+	restored, restoredErr := r.DB.Restored()
+	unread := []error{err, restoredErr}
 	live := []string{}
 	for rec, err := range r.DB.Records() {
 		unread = append(unread, err)
@@ -41,7 +47,7 @@ func (r *Reader) NodeState(context.Context) (NodeState, error) {
 		}
 	}
 	list, err := listOf(live, errors.Join(unread...))
-	state := NodeState{Down: down, Live: list.Items, Problems: list.Problems}
+	state := NodeState{Down: down, Restored: restored, Live: list.Items, Problems: list.Problems}
 	if r.TellsExits != nil {
 		state.TellsExits = r.TellsExits()
 	}
@@ -68,7 +74,7 @@ func (n *Node) Down(ctx context.Context, reason, by string) (Down, error) {
 	n.holding.Lock()
 	defer n.holding.Unlock()
 	// What cannot be read is replaced: until then no container is known to be wanted or not.
-	if held, err := n.DB.Down(); held != nil {
+	if held, err := n.DB.Down(); held != nil && !held.InDoubt {
 		return *held, err
 	}
 	down := Down{By: by, Reason: reason, At: time.Now().UTC(), BootID: boot}

@@ -116,7 +116,7 @@ func override(d *store.Desired, v *store.Verbs, state desired.State, by string) 
 	switch {
 	case d.Container.Spec.State == state:
 		v.Override = nil
-	case v.Override == nil || v.Override.State != state:
+	case v.Override == nil || v.Override.State != state || v.Override.InDoubt:
 		v.Override = &store.Override{State: state, By: by, At: time.Now().UTC()}
 	}
 }

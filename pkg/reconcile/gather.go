@@ -62,6 +62,7 @@ func (p *Planner) Steps(names []string, draining bool) (steps Steps, unread []st
 		case r.ChangedAt.IsZero() && r.LastAttempt == 0: // a bare tombstone is of a name that was ours
 			continue
 		}
+		r.InDoubt = r.InDoubt && !draining // what is told to go goes
 		recs[name] = r
 		questions = append(questions, Questions(r)...)
 	}

@@ -77,6 +77,8 @@ func next(v view) Action {
 		return v.kill("GracePeriodOver")
 
 	// It lives.
+	case v.alive() && v.doubted() && v.differs():
+		return v.wait("ManifestsUnread", v.now.Add(lookAgain))
 	case v.alive() && !v.current():
 		return v.stop(v.unwanted())
 	case v.alive() && v.o.Lost:
@@ -103,6 +105,8 @@ func next(v view) Action {
 		return v.forget("Removed")
 	case v.idle() == "BackOff":
 		return v.wait("BackOff", v.r.Backoff.Until)
+	case v.idle() == "ManifestsUnread":
+		return v.wait("ManifestsUnread", v.now.Add(lookAgain))
 	default:
 		return v.settled(v.idle())
 	}

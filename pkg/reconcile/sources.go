@@ -25,6 +25,7 @@ type Wishes interface {
 	Desired(name string) (*store.Desired, error)
 	AllDesired() iter.Seq2[*store.Desired, error]
 	Commit(ctx context.Context, c store.Change) error
+	Restored() (*store.Restored, error)
 }
 
 // Sources is the one writer of what is desired: what it reads of it stays true until it has written. Its methods may be
@@ -78,7 +79,23 @@ func (s *Sources) Scanned(ctx context.Context, scan desired.Scan, confirmed bool
 			return err
 		}
 	}
+	if s.WholeRead() {
+		return s.upToDate(ctx)
+	}
 	return nil
+}
+
+// upToDate lifts the mark of a restored store: what the manifests want is known again.
+func (s *Sources) upToDate(ctx context.Context) error {
+	mark, err := s.Store.Restored()
+	if _, unread := errors.AsType[*store.RecordError](err); mark == nil && !unread {
+		return err
+	}
+	read := store.Event{
+		Time: time.Now(), Type: store.Normal, Reason: "ManifestsRead", Object: "node",
+		Message: "all manifests were read since the store was restored: what they want is in force again",
+	}
+	return s.Store.Commit(ctx, store.Change{ManifestsRead: true, Events: []store.Event{read}})
 }
 
 // WholeRead says whether a whole scan of the directory was taken in since this controller began, and all of it.
@@ -213,10 +230,14 @@ func (s *Sources) change(ctx context.Context, make func(src store.Source) (store
 		return err
 	}
 	src, err := s.Store.Source(SourceName)
-	if errors.Is(err, store.ErrNotFound) {
-		src, err = &store.Source{}, nil
-	}
-	if err != nil {
+	unread, damaged := errors.AsType[*store.RecordError](err)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		src = &store.Source{}
+	case damaged: // which directory it was is not known, so whoever does has to say that this one is it
+		s.Log.Error(unread, "the manifests are not followed until `reconciler sources confirm`")
+		src = &store.Source{Identity: unreadSource}
+	case err != nil:
 		return err
 	}
 	s.index.taking = part{}

@@ -24,6 +24,9 @@ type wishes struct {
 	reads   map[string]int // of single names
 	fail    error          // of the next commit
 	damaged string         // a name whose record cannot be read
+
+	restored  *store.Restored
+	sourceErr error
 }
 
 func newWishes() *wishes {
@@ -31,11 +34,16 @@ func newWishes() *wishes {
 }
 
 func (w *wishes) Source(string) (*store.Source, error) {
+	if w.sourceErr != nil {
+		return nil, w.sourceErr
+	}
 	if w.source == nil {
 		return nil, store.ErrNotFound
 	}
 	return w.source, nil
 }
+
+func (w *wishes) Restored() (*store.Restored, error) { return w.restored, nil }
 
 func (w *wishes) Desired(name string) (*store.Desired, error) {
 	w.reads[name]++
@@ -85,7 +93,10 @@ func (w *wishes) apply(c store.Change) {
 		w.desired[d.Container.Name] = d
 	}
 	if c.Source != nil {
-		w.source = c.Source
+		w.source, w.sourceErr = c.Source, nil
+	}
+	if c.ManifestsRead {
+		w.restored = nil
 	}
 }
 

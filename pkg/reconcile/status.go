@@ -98,7 +98,7 @@ func (v *view) phase() (Phase, string) {
 		return Stopping, "no longer desired; what is left is being removed"
 	case "BackOff":
 		return BackOff, v.lastWord()
-	case "", "BundleInvalid":
+	case "", "BundleInvalid", "ManifestsUnread":
 		return Pending, v.problem()
 	case string(Failed):
 		return Failed, v.lastWord()
@@ -110,6 +110,8 @@ func (v *view) phase() (Phase, string) {
 // problem is what hinders the container without having ended it.
 func (v *view) problem() string {
 	switch {
+	case v.doubted():
+		return "the store was restored from a snapshot, and the manifests were not read since"
 	case v.d != nil && v.d.Problem != "":
 		return v.d.Problem
 	case v.pending(v.r.Retry):

@@ -103,7 +103,30 @@ func (v *view) alive() bool { return v.owesExit() && v.o.Life == observed.Alive 
 
 func (v *view) stopping() bool { return v.alive() && v.cur.Stop != nil }
 
-func (v *view) paused() bool { return v.d.State() == desired.Paused }
+// paused: it is wanted frozen. A word in doubt leaves it as it is.
+func (v *view) paused() bool {
+	if v.saidInDoubt() {
+		return v.o.Frozen
+	}
+	return v.d.State() == desired.Paused
+}
+
+// doubted: what is wanted is from a snapshot of the store that may be older than what runs, until the manifests were read.
+// What a verb has said since then is not.
+func (v *view) doubted() bool {
+	return v.r.InDoubt && (v.d == nil || v.d.Override() == nil || v.saidInDoubt())
+}
+
+// saidInDoubt: what a verb said is from such a snapshot.
+func (v *view) saidInDoubt() bool {
+	o := v.d.Override()
+	return o != nil && o.InDoubt
+}
+
+// differs: what runs is not what is wanted.
+func (v *view) differs() bool {
+	return !v.current() || v.cur.Started && (v.resized() || v.o.Frozen != v.paused())
+}
 
 // current: the attempt is what is wanted now.
 func (v *view) current() bool { return v.unwanted() == "" }
@@ -113,6 +136,8 @@ func (v *view) unwanted() string {
 	switch {
 	case v.d == nil:
 		return "NotDesired"
+	case v.d.State() == desired.Stopped && v.saidInDoubt():
+		return "" // what ends now would not come back
 	case v.d.State() == desired.Stopped:
 		return "Stopped"
 	case v.d.InputHash == "":
@@ -145,6 +170,8 @@ func (v *view) idle() string {
 		return "NotDesired"
 	case v.d.State() == desired.Stopped:
 		return "Stopped"
+	case v.doubted():
+		return "ManifestsUnread"
 	case v.d.InputHash == "":
 		return "BundleInvalid"
 	case v.d.SpecHash() != v.r.SpecHash:

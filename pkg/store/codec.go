@@ -97,7 +97,7 @@ func (d *Down) override() *Override {
 	if d.Reason != "" {
 		by += ": " + d.Reason
 	}
-	return &Override{State: desired.Stopped, By: by, At: d.At}
+	return &Override{State: desired.Stopped, By: by, At: d.At, InDoubt: d.InDoubt}
 }
 
 func decodeRecord(name string, val value) (Record, error) {

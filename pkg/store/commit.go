@@ -49,6 +49,11 @@ func apply(tx tx, c *Change) error {
 	if err := putDown(tx, c); err != nil {
 		return fmt.Errorf("down: %w", err)
 	}
+	if c.ManifestsRead {
+		if err := tx.bucket(bucketMeta).drop(keyRestored); err != nil {
+			return err
+		}
+	}
 	if c.Attempt != nil {
 		if err := putAttempt(tx, c.Attempt); err != nil {
 			return fmt.Errorf("attempt %q: %w", c.Attempt.Instance, err)
@@ -108,7 +113,7 @@ func putRecord(tx tx, r *Record) error {
 		return fmt.Errorf("%w: last attempt %d, but %d was used", ErrAttemptReused, r.LastAttempt, highest)
 	}
 	own := *r
-	own.Attempts = slices.Clone(r.Attempts)
+	own.Attempts, own.InDoubt = slices.Clone(r.Attempts), false
 	return b.put([]byte(r.Name), own)
 }
 

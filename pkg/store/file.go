@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -11,7 +10,6 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
-	"golang.org/x/sys/unix"
 )
 
 // noFollow: a link in place of the store is refused, not followed.
@@ -25,6 +23,7 @@ func openBolt(f *os.File, o *bbolt.Options) (*bbolt.DB, error) {
 	_, system := errors.AsType[syscall.Errno](err)
 	switch {
 	case err == nil:
+		b.AllocSize = 1 << 20 // what a file grows by; bbolt's own 16 MiB is more than most ever need
 		return b, nil
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, ErrLocked
@@ -74,45 +73,17 @@ func inspect(path string) error {
 	})
 }
 
-// create begins a store at path. It is made aside and moved into place, so that a file at path is never half of one.
-func create(path string, o Options, recovered string) error {
-	aside := path + ".new"
-	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// replace moves a file into the place of another, durably.
+func replace(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(aside, os.O_RDWR|os.O_CREATE|os.O_EXCL|noFollow, 0o600)
-	if err != nil {
-		return err
-	}
-	b, err := openBolt(f, o.bolt(lockWait))
-	if err != nil {
-		return err
-	}
-	err = b.Update(func(tx *bbolt.Tx) error {
-		if err := plant(tx); err != nil || recovered == "" {
-			return err
-		}
-		e := Event{Time: time.Now().UTC(), Type: Warning, Reason: "StoreRecovered", Object: "node", Message: recovered}
-		return putEvents(boltTx{tx}, []Event{e})
-	})
-	if err := errors.Join(err, b.Close()); err != nil {
-		return err
-	}
-	return move(aside, path)
+	return syncDir(to)
 }
 
-// moveAside keeps a damaged store for whoever wants to look into it.
-func moveAside(path string) (aside string, err error) {
-	aside = path + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000000000Z")
-	return aside, move(path, aside)
-}
-
-// move renames, durably, and never over a file that is there.
-func move(from, to string) error {
-	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE); err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	dir, err := os.Open(filepath.Dir(to))
+// syncDir makes durable what files there are beside path.
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}

@@ -105,8 +105,9 @@ func (db *DB) Record(name string) (r Record, err error) {
 	return r, err
 }
 
-func (db *DB) recordIn(_ tx, name string, raw value) (Record, error) {
+func (db *DB) recordIn(tx tx, name string, raw value) (Record, error) {
 	r, err := db.records.get(name, raw, decodeRecord)
+	r.InDoubt = !tx.bucket(bucketMeta).get(keyRestored).none()
 	r.Attempts = slices.Clone(r.Attempts)
 	return r, err
 }

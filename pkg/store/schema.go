@@ -18,9 +18,10 @@ var buckets = [][]byte{
 }
 
 var (
-	keySchema = []byte("schema")
-	keyNames  = []byte("names")
-	keyDown   = []byte("down")
+	keySchema   = []byte("schema")
+	keyNames    = []byte("names")
+	keyDown     = []byte("down")
+	keyRestored = []byte("restored")
 )
 
 // sealedSchema is the first one with seals and meta/names.
@@ -66,7 +67,7 @@ func schemaOf(tx *bbolt.Tx) (int, error) {
 	}
 	if n > current() {
 		return n, fmt.Errorf("%w: it has schema %d, this version knows up to %d; "+
-			"use the newer version, or move the file away to begin without its history", ErrNewerSchema, n, current())
+			"use the newer version, or move the file and its snapshot away to begin without its history", ErrNewerSchema, n, current())
 	}
 	if n == current() {
 		return n, check(tx)

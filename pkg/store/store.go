@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ import (
 //	meta/schema                    the version of this tree, as it is
 //	meta/names                     a checksum of which keys there are, as it is
 //	meta/down                      Down, while the node is held
+//	meta/restored                  Restored, while the store is not known to be up to date
 //	sources/<source>               Source
 //	desired/<name>                 Desired, without its Config and Verbs
 //	configs/<name>                 config.json that instances are made from, as it is
@@ -61,9 +61,12 @@ func (o Options) bolt(wait time.Duration) *bbolt.Options {
 		Timeout: wait,
 		// A third faster per commit, paid for with one walk over the file at start.
 		NoFreelistSync: true,
-		FreelistType:   bbolt.FreelistMapType,
-		NoSync:         o.NoSync,
-		NoGrowSync:     o.NoSync,
+		// Address space, not memory. A file that outgrows its map is mapped anew, for which bbolt waits until no reader is
+		// left, and a snapshot reads for as long as the disk takes.
+		InitialMmapSize: 256 << 20,
+		FreelistType:    bbolt.FreelistMapType,
+		NoSync:          o.NoSync,
+		NoGrowSync:      o.NoSync,
 	}
 }
 
@@ -80,20 +83,23 @@ type DB struct {
 	quit        chan struct{}
 	writer      sync.WaitGroup
 	close       func() error
+	snapshots   sync.Mutex // one at a time
+	snapshotted int        // the last transaction in the snapshot that this process wrote
 }
 
 // Open opens the store at path, or begins one (mode 0600) in a directory that must be there. One process at a time may
 // call it for a path: the caller holds a lock that says so, bbolt's own lock is only waited for, up to 5 s, for readers
 // to go away (then ErrLocked).
 //
-// A file that is damaged is moved aside, never wiped, and a new store is begun: Recovered tells, and so does the new
-// store's first event. A store of a newer schema is refused untouched: ErrNewerSchema.
+// A file that is damaged is moved aside, never wiped. In its place comes the last Snapshot, marked as Restored, or an empty
+// store where there is none; likewise where the file is gone. Recovered tells, and so does an event. A store of a newer
+// schema is refused untouched: ErrNewerSchema.
 func Open(path string, o Options) (*DB, error) {
 	boot, err := o.boot()
 	if err != nil {
 		return nil, err
 	}
-	recovered, err := prepare(path, o)
+	recovered, err := prepare(path, boot, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
@@ -125,27 +131,10 @@ func newDB(t tree, boot string) *DB {
 	return db
 }
 
-// Recovered says, in a sentence for people, that Open found a damaged file, why, and where it was moved; empty if it
-// did not.
+// Recovered says, in a sentence for people, that Open found a damaged file or none, where that was moved, and what took its
+// place; empty if it did not.
 func (db *DB) Recovered() string { return db.recovered }
 
 // Close waits for the commit and the reads under way, and closes the store. Whatever is asked later gets ErrClosed.
 // Closing again returns what the first call returned.
 func (db *DB) Close() error { return db.close() }
-
-// prepare sees to it that there is a whole store at path which this program can read. It returns what Recovered will.
-func prepare(path string, o Options) (recovered string, err error) {
-	err = inspect(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", create(path, o, "")
-	case errors.Is(err, ErrCorrupt):
-		aside, moveErr := moveAside(path)
-		if moveErr != nil {
-			return "", errors.Join(err, moveErr)
-		}
-		recovered = fmt.Sprintf("the store %s could not be used and was moved to %s; a new one was begun: %v", path, aside, err)
-		return recovered, create(path, o, recovered)
-	}
-	return "", err
-}

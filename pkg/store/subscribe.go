@@ -8,7 +8,7 @@ import (
 // Touched says what commits were about: where to look again, not what is there now.
 type Touched struct {
 	Names  map[string]bool
-	All    bool // of every name: the node went down or up
+	All    bool // of every name: the node went down or up, or a restored store is up to date
 	Events bool // there are new ones
 }
 
@@ -22,7 +22,7 @@ func (t *Touched) add(o Touched) {
 
 // touches is what a change is about.
 func (c *Change) touches() Touched {
-	t := Touched{Names: map[string]bool{}, All: c.Down != nil || c.Up, Events: len(c.Events) > 0}
+	t := Touched{Names: map[string]bool{}, All: c.Down != nil || c.Up || c.ManifestsRead, Events: len(c.Events) > 0}
 	for _, name := range c.Removed {
 		t.Names[name] = true
 	}

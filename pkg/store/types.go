@@ -68,14 +68,17 @@ type Override struct {
 	State desired.State `json:"state"`
 	By    string        `json:"by"`
 	At    time.Time     `json:"at"`
+	// InDoubt: it is from a snapshot, and may have been taken back since. It stops and freezes nothing that runs.
+	InDoubt bool `json:"inDoubt"`
 }
 
 // Down holds the whole node: every container is to be stopped. It is void at the next boot.
 type Down struct {
-	By     string    `json:"by"`
-	Reason string    `json:"reason"` // the user's own words; may be empty
-	At     time.Time `json:"at"`
-	BootID string    `json:"bootID"`
+	By      string    `json:"by"`
+	Reason  string    `json:"reason"` // the user's own words; may be empty
+	At      time.Time `json:"at"`
+	BootID  string    `json:"bootID"`
+	InDoubt bool      `json:"inDoubt"` // as in Override
 }
 
 // Source is what is remembered of a source of manifests.
@@ -104,6 +107,7 @@ type Record struct {
 	Retry              Wait         `json:"retry"`     // after an effect that failed
 	ChangedAt          time.Time    `json:"changedAt"`
 	RemovedAt          time.Time    `json:"removedAt"` // tombstone: the name is no longer desired and nothing is left of it
+	InDoubt            bool         `json:"-"`         // the store is Restored: what is wanted and on record may be older than what runs
 }
 
 // End says how an attempt ended, as far as the restart policy cares.
@@ -186,13 +190,14 @@ type Event struct {
 
 // Change is one transaction. Its fields are independent; zero ones change nothing.
 type Change struct {
-	Record  *Record   // replaces status/<name>
-	Attempt *Attempt  // put into the history: attempts/<name>/<number>
-	Exit    *Exit     // recorded once: see DB.Commit
-	Desired []Desired // put, but for their Verbs
-	Removed []string  // no longer desired: desired/<name> and its verbs are deleted
-	Source  *Source   // put
-	Events  []Event   // appended
-	Down    *Down     // put
-	Up      bool      // Down is deleted
+	Record        *Record   // replaces status/<name>
+	Attempt       *Attempt  // put into the history: attempts/<name>/<number>
+	Exit          *Exit     // recorded once: see DB.Commit
+	Desired       []Desired // put, but for their Verbs
+	Removed       []string  // no longer desired: desired/<name> and its verbs are deleted
+	Source        *Source   // put
+	Events        []Event   // appended
+	Down          *Down     // put
+	Up            bool      // Down is deleted
+	ManifestsRead bool      // the mark of a Restored store is deleted
 }
