@@ -13,12 +13,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Restored is the mark of a store that was put together from a snapshot. What it says may be older than what runs: which
+// Restored is the mark of a store that was put together from a snapshot, or has lost its last transaction. What it says may be older than what runs: which
 // names are wanted and how, what verbs said, how far each attempt had come. It stands until all manifests were read
 // (Change.ManifestsRead), over restarts, and for as long Record.InDoubt is set.
 type Restored struct {
 	At       time.Time `json:"at"`
-	Snapshot time.Time `json:"snapshot"` // when that was written
+	Snapshot time.Time `json:"snapshot"` // when what it says was written
 	Why      string    `json:"why"`      // a sentence
 }
 
@@ -28,7 +28,7 @@ type Restored struct {
 func prepare(path, boot string, o Options) (recovered string, err error) {
 	err = inspect(path)
 	missing := errors.Is(err, fs.ErrNotExist)
-	if !missing && !errors.Is(err, ErrCorrupt) {
+	if err == nil || !missing && !errors.Is(err, ErrCorrupt) {
 		return "", err
 	}
 	snapshot, snapshotErr := snapshotOf(path), inspect(snapshotOf(path))
@@ -98,7 +98,7 @@ func build(path, snapshot, boot, lost string, o Options) error {
 		if mark, err = fill(f, snapshot); err != nil {
 			return errors.Join(err, f.Close(), os.Remove(aside))
 		}
-		mark.Why = lost
+		mark.Why = lost + "; it was restored from its snapshot"
 	}
 	b, err := openBolt(f, o.bolt(lockWait))
 	if err != nil {
@@ -146,7 +146,7 @@ func fill(to *os.File, snapshot string) (Restored, error) {
 // number alone stays on record. What cannot be read stays as it is.
 func doubt(tx tx, mark Restored, boot string) error {
 	when := mark.Snapshot.Format(time.RFC3339)
-	events := []Event{recoveredEvent(mark.Why + "; it was restored from its snapshot of " + when +
+	events := []Event{recoveredEvent(mark.Why + " of " + when +
 		": what happened since is not in it, and what `apply` said since is to be applied again")}
 	tell := func(object, what string) {
 		events = append(events, Event{Time: mark.At, Type: Warning, Reason: "InDoubt", Object: object,

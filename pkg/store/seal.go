@@ -32,12 +32,11 @@ func (v value) unsealed() ([]byte, error) {
 }
 
 // What no seal tells is a key that is gone, and a name that is gone reads as one that nobody wants. So meta/names is a
-// checksum of the schema and of all keys of the buckets that are not history, kept with each change of them.
+// checksum of the schema and of all keys of the outer buckets but of events, kept with each change of them.
 
-// counted says whether meta/names counts a key.
+// counted says whether meta/names counts a key of an outer bucket.
 func counted(outer, key []byte) bool {
-	history := bytes.Equal(outer, bucketAttempts) || bytes.Equal(outer, bucketExits) || bytes.Equal(outer, bucketEvents)
-	return !history && !bytes.Equal(key, keyNames)
+	return !bytes.Equal(outer, bucketEvents) && !bytes.Equal(key, keyNames)
 }
 
 // part is what a key adds to the checksum, or takes off.

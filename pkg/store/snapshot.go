@@ -48,7 +48,10 @@ func writeSnapshot(ctx context.Context, tx *bbolt.Tx, path string) error {
 		return err
 	}
 	_, err = tx.WriteTo(untilDone{ctx, f})
-	if errors.Is(err, io.EOF) {
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err() // bbolt does not wrap it
+	case errors.Is(err, io.EOF):
 		err = damaged("it ends before its last page")
 	}
 	err = errors.Join(err, f.Sync(), f.Close())

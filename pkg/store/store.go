@@ -111,7 +111,17 @@ func Open(path string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	if err := b.Update(migrate); err != nil {
+	mark, err := oneHeaded(f, b)
+	if err == nil {
+		err = b.Update(func(tx *bbolt.Tx) error {
+			if err := migrate(tx); err != nil || mark == nil {
+				return err
+			}
+			recovered = mark.Why
+			return doubt(boltTx{tx}, *mark, boot)
+		})
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), b.Close())
 	}
 	db := newDB(boltTree{b}, boot)

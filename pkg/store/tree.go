@@ -128,7 +128,13 @@ func (b boltBucket) inner(name []byte) bucket {
 }
 
 func (b boltBucket) makeInner(name []byte) (bucket, error) {
-	in, err := b.CreateBucketIfNotExists(name)
+	if in := b.inner(name); in != nil {
+		return in, nil
+	}
+	if err := b.changed(name); err != nil {
+		return nil, err
+	}
+	in, err := b.CreateBucket(name)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %q: %w", name, err)
 	}
@@ -136,9 +142,8 @@ func (b boltBucket) makeInner(name []byte) (bucket, error) {
 }
 
 func (b boltBucket) dropInner(name []byte) (bool, error) {
-	err := b.DeleteBucket(name)
-	if errors.Is(err, bolterrors.ErrBucketNotFound) {
+	if b.inner(name) == nil {
 		return false, nil
 	}
-	return err == nil, err
+	return true, errors.Join(b.changed(name), b.DeleteBucket(name))
 }
