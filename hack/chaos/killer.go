@@ -51,7 +51,6 @@ type killer struct {
 	blind     []window // in which an exit may have gone unseen
 	pair      scratch.Pair
 	strangers []stranger
-	loops     map[string]string // the instance that each name had at the end of the round before
 	edits     int
 	written   map[string]string // what tells each manifest from those before it, by name
 	known     map[string]bool   // complaints made already

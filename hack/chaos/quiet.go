@@ -14,6 +14,9 @@ import (
 
 // quiet ends the run: it looks for leaks that many restarts would show, stops everything, and looks for what is left.
 func (k *killer) quiet(ctx context.Context) error {
+	if err := k.loopsGoOn(ctx); err != nil {
+		return err
+	}
 	for _, kind := range kinds {
 		if kind.ends {
 			if err := k.retry(ctx, "stop", kind.name); err != nil {
