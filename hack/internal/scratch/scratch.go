@@ -198,11 +198,11 @@ func run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// Until tries again every few milliseconds until try succeeds or says ErrEnded; after limit it is ErrNotSeen. What
+// Until tries again after ever longer pauses, from 5 to 40 ms, until try succeeds or says ErrEnded; after limit it is ErrNotSeen. What
 // names the hope in the error.
 func Until(ctx context.Context, limit time.Duration, what string, try func() error) error {
 	end := time.After(limit)
-	for {
+	for pause := 5 * time.Millisecond; ; pause = min(40*time.Millisecond, pause*5/4) {
 		err := try()
 		if err == nil || errors.Is(err, ErrEnded) {
 			return err
@@ -212,7 +212,7 @@ func Until(ctx context.Context, limit time.Duration, what string, try func() err
 			return ctx.Err()
 		case <-end:
 			return fmt.Errorf("%w: %s: %w", ErrNotSeen, what, err)
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }
