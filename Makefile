@@ -33,7 +33,7 @@ check: $(bin)/staticcheck  ## gofmt, vet, staticcheck and the import rules
 	@hack/check
 
 .PHONY: chaos
-chaos: setup build $(bin)/chaos  ## Inject every fault and compare with what the containers saw (RUNTIME=runc SEED=1 FAULTS=200 DURATION=10m)
+chaos: setup build $(bin)/chaos $(bin)/oldkernel  ## Inject every fault and compare with what the containers saw (RUNTIME=runc SEED=1 FAULTS=200 DURATION=10m)
 	@$(bin)/chaos --runtime $(RUNTIME) --seed $(SEED) --faults $(FAULTS) --duration $(DURATION)
 
 .PHONY: bench

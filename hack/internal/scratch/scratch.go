@@ -198,8 +198,8 @@ func run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// Until tries again after ever longer pauses, from 5 to 40 ms, until try succeeds or says ErrEnded; after limit it is ErrNotSeen. What
-// names the hope in the error.
+// Until tries again after ever longer pauses, from 5 to 40 ms, until try succeeds or says ErrEnded; after limit it is
+// ErrNotSeen. What names the hope in the error.
 func Until(ctx context.Context, limit time.Duration, what string, try func() error) error {
 	end := time.After(limit)
 	for pause := 5 * time.Millisecond; ; pause = min(40*time.Millisecond, pause*5/4) {
