@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -99,8 +98,10 @@ func (k *killer) killVerb(ctx context.Context) error {
 func (k *killer) down(ctx context.Context) error {
 	k.askForAll()
 	k.tell("down")
-	_, err := k.w.CLI(ctx, "down", "--reason", "chaos")
+	if _, err := k.w.CLI(ctx, "down", "--reason", "chaos"); err != nil {
+		return err
+	}
 	k.pause(ctx, 300*time.Millisecond)
-	_, upErr := k.w.CLI(ctx, "up")
-	return errors.Join(err, upErr)
+	_, err := k.w.CLI(ctx, "up")
+	return err
 }
