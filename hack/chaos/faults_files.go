@@ -40,6 +40,9 @@ func (k *killer) inRun(elem ...string) string {
 // only told by a file there is gone with it where the kernel does not tell it again.
 func (k *killer) wipe(dir string) error {
 	k.askForAll()
+	if err := k.strip(); err != nil {
+		return err
+	}
 	if !k.tells {
 		k.unseen()
 	}
@@ -48,6 +51,27 @@ func (k *killer) wipe(dir string) error {
 		err = errors.Join(err, removeAll(k.inRun(dir, e.Name())))
 	}
 	return err
+}
+
+// strip notes that what lives does not carry any more what a controller needs that finds it without a record of it.
+func (k *killer) strip() error {
+	err := k.log.follow()
+	for id := range k.log.lives {
+		if len(k.records.seen[id]) == 0 {
+			k.bare[id] = true
+		}
+	}
+	if k.storeLost {
+		k.excuse()
+	}
+	return err
+}
+
+// excuse notes that store and files are both gone.
+func (k *killer) excuse() {
+	for id := range k.bare {
+		k.excused[id] = len(k.records.seen[id]) == 0
+	}
 }
 
 // removeAll goes on while others put new files there.
@@ -67,6 +91,9 @@ func (k *killer) removeSockets(context.Context) error {
 // wipeRun removes the whole run directory.
 func (k *killer) wipeRun() error {
 	k.askForAll()
+	if err := k.strip(); err != nil {
+		return err
+	}
 	if !k.tells {
 		k.unseen()
 	}
@@ -78,6 +105,9 @@ func (k *killer) wipeRun() error {
 func (k *killer) moveRun(ctx context.Context) error {
 	k.askForAll()
 	k.unseen()
+	if err := k.strip(); err != nil {
+		return err
+	}
 	away := k.w.Run + ".away"
 	if err := os.Rename(k.w.Run, away); err != nil {
 		return err
@@ -121,6 +151,8 @@ func damagedStore(damage func(*killer, string) error) func(*killer, context.Cont
 			return err
 		}
 		k.unseen()
+		k.storeLost = true
+		k.excuse()
 		if err := damage(k, filepath.Join(k.w.State, "reconciler.db")); err != nil {
 			return err
 		}

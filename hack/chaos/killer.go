@@ -48,7 +48,10 @@ type killer struct {
 	records   recorder
 	kills     []kill
 	asks      []ask
-	blind     []window // in which an exit may have gone unseen
+	blind     []window        // in which an exit may have gone unseen
+	bare      map[string]bool // instances whose files in the run directory were wiped
+	storeLost bool            // in this round
+	excused   map[string]bool // instances of which nobody can know any more: store and files are both gone
 	pair      scratch.Pair
 	strangers []stranger
 	edits     int

@@ -120,7 +120,7 @@ func newKiller(w *scratch.World, o options, self string) (*killer, error) {
 	k := &killer{
 		w: w, runtime: w.Runtime, tells: tellsReaped() && !o.oldKernel,
 		rng: rand.New(rand.NewPCG(o.seed, o.seed)), verbose: o.verbose,
-		log: book{path: w.Path("out", "log")}, written: map[string]string{}, known: map[string]bool{}, tally: newTally(),
+		log: book{path: w.Path("out", "log")}, written: map[string]string{}, bare: map[string]bool{}, excused: map[string]bool{}, known: map[string]bool{}, tally: newTally(),
 	}
 	var err error
 	if k.gate, err = newGate(w); err != nil {

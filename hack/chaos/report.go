@@ -125,7 +125,20 @@ func (k *killer) report(took time.Duration) string {
 		fmt.Fprintf(out, "%s %d by %s", map[bool]string{true: ","}[i > 0], sources[s], s)
 	}
 	fmt.Fprintln(out, ".")
+	if n := k.unknowable(); n > 0 {
+		fmt.Fprintf(out, "Not counted: %d instances whose store and whose files were both taken away while they lived.\n", n)
+	}
 	return out.String()
+}
+
+// unknowable counts the instances that are excused from having a record, and have none.
+func (k *killer) unknowable() (n int) {
+	for id, excused := range k.excused {
+		if excused && len(k.records.seen[id]) == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // table prints rows as a Markdown table with aligned columns.

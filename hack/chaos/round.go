@@ -79,6 +79,7 @@ func (k *killer) round(ctx context.Context, hand []fault) error {
 			k.blind[i].to = time.Now()
 		}
 	}
+	k.storeLost = false
 	k.lookAfterStrangers()
 	if err := k.look(ctx); err != nil {
 		return err
@@ -170,6 +171,11 @@ func (k *killer) look(ctx context.Context) error {
 	for _, c := range all {
 		if slices.Contains([]string{"Running", "Creating", "Paused", "Stopping", "Unknown"}, c.Status.Phase) {
 			delete(due, c.Status.Instance)
+		}
+	}
+	for id, excused := range k.excused {
+		if excused {
+			delete(due, id)
 		}
 	}
 	if err := k.records.collect(ctx, k.w); err != nil {
