@@ -25,7 +25,10 @@ func newRunCommand() *cobra.Command {
 		Long: `Run the controller in the foreground.
 
 It keeps the containers of the manifests directory running until it is stopped by SIGINT or SIGTERM; the containers
-run on without it, and the next controller finds them. "reconciler down --exit" stops them first.`,
+run on without it, and the next controller finds them. "reconciler down --exit" stops them first.
+
+Exit status: 0 by "down --exit"; 130 by SIGINT, 143 by SIGTERM: a service manager is to be told that this is success; 1
+for everything that keeps it from running, said on stderr.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			paths, err := pathsOf(cmd)

@@ -138,6 +138,9 @@ func (d *daemon) run(ctx context.Context) error {
 		return d.endPair(context.WithoutCancel(ctx))
 	}
 	d.log.Info("ended; the containers run on, and the next controller finds them")
+	if err == nil {
+		err = ctx.Err() // whoever is ended by a signal says so by its status
+	}
 	return err
 }
 
@@ -192,7 +195,7 @@ func together(ctx context.Context, actors map[string]func(context.Context) error
 	for name, act := range actors {
 		wg.Go(func() {
 			defer cancel()
-			if err := act(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			if err := act(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.Cause(ctx)) {
 				failed <- fmt.Errorf("%s: %w", name, err)
 			}
 		})

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"reconciler.dev/reconciler/internal/runctest"
@@ -61,6 +63,30 @@ func TestKillVerb(t *testing.T) {
 	}
 	if c := w.get("app"); c.Status.RestartCount != 1 {
 		t.Errorf("restarts %d", c.Status.RestartCount)
+	}
+}
+
+// Whoever stops the controller by a signal is told by its status, and on stderr that the containers run on.
+func TestStoppedBySignal(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.manifest("web", w.bundle("exec sleep 100000", runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
+	pid := w.running("web", 0)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		w.must(w.daemon.Process.Signal(sig))
+		_ = w.daemon.Wait()
+		if status := w.daemon.ProcessState.ExitCode(); status != 128+int(sig) {
+			t.Errorf("%v: status %d", sig, status)
+		}
+		said, err := os.ReadFile(filepath.Join(w.root, "daemon.log"))
+		w.must(err)
+		if lines := strings.Split(strings.TrimSpace(string(said)), "\n"); !strings.Contains(lines[len(lines)-1], "the containers run on") {
+			t.Errorf("%v: the last it said is %s", sig, lines[len(lines)-1])
+		}
+		w.start()
+		if now := w.running("web", 0); now != pid {
+			t.Errorf("%v: %d is now %d", sig, pid, now)
+		}
 	}
 }
 

@@ -64,9 +64,9 @@ func (c *Client) Down(ctx context.Context, reason string) (Down, error) {
 	return ask[Down](ctx, c, http.MethodPost, "/v1/node/down?"+url.Values{"reason": {reason}}.Encode())
 }
 
-// Up lifts what Down did.
-func (c *Client) Up(ctx context.Context) error {
-	_, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/node/up")
+// Up lifts what Down did; with a reason only if it was for that one, else the error is ErrConflict.
+func (c *Client) Up(ctx context.Context, reason string) error {
+	_, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/node/up?"+url.Values{"reason": {reason}}.Encode())
 	return err
 }
 

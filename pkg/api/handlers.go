@@ -149,7 +149,7 @@ func down(b Backend, w http.ResponseWriter, r *http.Request) error {
 }
 
 func up(b Backend, w http.ResponseWriter, r *http.Request) error {
-	if err := b.Up(r.Context(), peerOf(r.Context()).String()); err != nil {
+	if err := b.Up(r.Context(), r.FormValue("reason"), peerOf(r.Context()).String()); err != nil {
 		return err
 	}
 	return send(w, http.StatusOK, struct{}{})

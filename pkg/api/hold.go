@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -85,12 +86,20 @@ func (n *Node) Down(ctx context.Context, reason, by string) (Down, error) {
 	return down, n.hold(ctx, store.Change{Down: &down}, "DownRequested", message)
 }
 
-// Up lifts what Down did. It does nothing to a node that is not held.
-func (n *Node) Up(ctx context.Context, by string) error {
+// Up lifts what Down did, whatever for; with a reason only what was done for that one, and the error is ErrConflict if
+// another one holds the node. It does nothing to a node that is not held.
+func (n *Node) Up(ctx context.Context, reason, by string) error {
 	n.holding.Lock()
 	defer n.holding.Unlock()
-	if held, err := n.DB.Down(); held == nil && err == nil {
+	held, err := n.DB.Down()
+	switch {
+	case held == nil && err == nil:
 		return nil
+	case reason != "" && err != nil:
+		return err // what cannot be read has no reason that could be this one
+	case reason != "" && held.Reason != reason:
+		return &Error{Reason: "Conflict", Suggestion: "`reconciler up` lifts that, too",
+			Message: fmt.Sprintf("the node is held by %s for another reason than %q: %q", held.By, reason, held.Reason)}
 	}
 	return n.hold(ctx, store.Change{Up: true}, "UpRequested", "asked for by "+by)
 }

@@ -25,7 +25,7 @@ type Backend interface {
 	Apply(ctx context.Context, c desired.Container, by string) (Applied, error)
 	Delete(ctx context.Context, name, by string) error
 	Down(ctx context.Context, reason, by string) (Down, error)
-	Up(ctx context.Context, by string) error
+	Up(ctx context.Context, reason, by string) error
 	// ConfirmSources accepts a directory of manifests that is not the one it was, and what it holds or does not hold.
 	ConfirmSources(ctx context.Context, by string) error
 	// Exit stops all containers, then the subreapers, then the daemon. It returns when that is accepted.

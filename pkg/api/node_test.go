@@ -211,7 +211,7 @@ func TestDownAndUp(t *testing.T) {
 	w.ran("job", 1, 0, store.EndSucceeded)
 	w.want("web", nil)
 	w.ran("web", 1, -1, "")
-	if err := w.Up(t.Context(), "root"); err != nil {
+	if err := w.Up(t.Context(), "", "root"); err != nil {
 		t.Errorf("up of a node that is not held: %v", err)
 	}
 	first, err := w.Down(t.Context(), "new disk", "root")
@@ -236,7 +236,10 @@ func TestDownAndUp(t *testing.T) {
 	if err := errors.Join(w.Start(t.Context(), "job", "root"), w.Stop(t.Context(), "web", "root")); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Up(t.Context(), "root"); err != nil {
+	if err := w.Up(t.Context(), "shutdown", "root"); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), `"new disk"`) {
+		t.Errorf("up for another reason: %v", err)
+	}
+	if err := w.Up(t.Context(), "new disk", "root"); err != nil {
 		t.Fatal(err)
 	}
 	if state, err := w.NodeState(t.Context()); err != nil || state.Down != nil {
@@ -267,7 +270,7 @@ func TestResumeWhileHeld(t *testing.T) {
 	if _, err := w.Down(t.Context(), "", "root"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Resume(t.Context(), "web", "root"), w.Up(t.Context(), "root")); err != nil {
+	if err := errors.Join(w.Resume(t.Context(), "web", "root"), w.Up(t.Context(), "", "root")); err != nil {
 		t.Fatal(err)
 	}
 	if d, err := w.DB.Desired("web"); err != nil || d.State() != desired.Running {

@@ -38,6 +38,6 @@ var routes = []struct {
 	{"GET", "/v1/plan", readers, getPlan},
 	{"GET", "/v1/node", readers, getNodeState},
 	{"POST", "/v1/node/down", rootOnly, down}, // ?reason=TEXT
-	{"POST", "/v1/node/up", rootOnly, up},
+	{"POST", "/v1/node/up", rootOnly, up},     // ?reason=TEXT
 	{"POST", "/v1/node/exit", rootOnly, exit},
 }
