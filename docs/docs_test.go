@@ -2,6 +2,7 @@
 package docs
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -136,5 +137,29 @@ func TestReadmeKnowsEveryVerb(t *testing.T) {
 	}
 	if n == 0 {
 		t.Errorf("no verbs in the help:\n%s", help)
+	}
+}
+
+// Every path of the tree and every target of make that the README speaks of is there.
+func TestReadmeSpeaksOfWhatIsThere(t *testing.T) {
+	readme, err1 := os.ReadFile(filepath.Join(top, "README.md"))
+	makefile, err2 := os.ReadFile(filepath.Join(top, "Makefile"))
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	paths := regexp.MustCompile("[` ]((?:cmd|docs|examples|hack|internal|pkg|tools)/[^` ]*)").FindAllSubmatch(readme, -1)
+	targets := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllSubmatch(readme, -1)
+	if len(paths) < 5 || len(targets) < 5 {
+		t.Errorf("it is said to speak of %d paths and %d targets", len(paths), len(targets))
+	}
+	for _, p := range paths {
+		if found, err := filepath.Glob(filepath.Join(top, string(p[1]))); err != nil || len(found) == 0 {
+			t.Errorf("README.md speaks of %s: %v", p[1], err)
+		}
+	}
+	for _, target := range targets {
+		if !regexp.MustCompile(`(?m)^` + string(target[1]) + `:`).Match(makefile) {
+			t.Errorf("README.md speaks of make %s", target[1])
+		}
 	}
 }
