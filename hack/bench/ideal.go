@@ -28,7 +28,7 @@ type ideal struct {
 
 func newIdeal(w *scratch.World) (*ideal, error) {
 	i := &ideal{w: w, root: w.Path("ideal-root"), bundles: map[string]string{}}
-	return i, os.Mkdir(i.root, 0o700)
+	return i, w.InMemory("ideal-root") // neither side has a disk to wait for that the other has not
 }
 
 // prepare makes a bundle for one new instance of name and returns its id.

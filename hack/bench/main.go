@@ -75,6 +75,9 @@ func bench(ctx context.Context, oci string, rounds int, window time.Duration) (r
 	}
 	defer w.Clear(false)
 	w.Runtime = oci
+	if err := w.InMemory("run"); err != nil {
+		return nil, err
+	}
 	if err := w.Rootfs(self); err != nil {
 		return nil, err
 	}
