@@ -141,7 +141,10 @@ func askWith[T any](ctx context.Context, c *Client, method, path string, body []
 		return answer, err
 	}
 	defer r.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(r.Body, maxAnswer)).Decode(&answer); err != nil {
+	switch err := json.NewDecoder(io.LimitReader(r.Body, maxAnswer)).Decode(&answer); {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return answer, c.explain(ctx, err)
+	case err != nil:
 		return answer, fmt.Errorf("%s %s: read the daemon's answer: %w", method, path, err)
 	}
 	return answer, nil
@@ -176,7 +179,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		// The chain ends here: a broken pipe of the daemon's is not one of ours.
 		return fmt.Errorf("%w at %s (%v): try again", ErrHungUp, c.socket, cause(err))
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
