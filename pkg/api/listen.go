@@ -9,7 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +18,12 @@ import (
 // Group is the group whose members may read status without being root, if the system has it.
 const Group = "reconciler"
 
-// maxGuests is how many connections of others than root there may be: they must not use up the daemon's descriptors.
-const maxGuests = 64
+// Connections that others than root may have together, and each user of them: they must not use up the daemon's
+// descriptors, nor one user the others' share.
+const (
+	maxGuests    = 64
+	maxGuestsUID = 16
+)
 
 // Listen makes the API's socket at path, mode 0660, of root and of Group if that exists; whatever socket was there before
 // is replaced in one step. Only one process may call it for a path: the caller holds a lock that says so. Closing the
@@ -96,10 +100,41 @@ type listener struct {
 	*net.UnixListener
 	path   string
 	made   os.FileInfo
-	guests atomic.Int64
+	guests guests
 }
 
-// Accept returns a *peerConn. Guests beyond maxGuests are hung up on; root never is.
+// guests counts the connections of others than root. Its methods may be called from several goroutines.
+type guests struct {
+	sync.Mutex
+	all int
+	of  map[uint32]int // by uid; none is 0
+}
+
+// come counts one more, if there is room for it.
+func (g *guests) come(uid uint32) bool {
+	g.Lock()
+	defer g.Unlock()
+	if g.all >= maxGuests || g.of[uid] >= maxGuestsUID {
+		return false
+	}
+	if g.of == nil {
+		g.of = map[uint32]int{}
+	}
+	g.all++
+	g.of[uid]++
+	return true
+}
+
+func (g *guests) leave(uid uint32) {
+	g.Lock()
+	defer g.Unlock()
+	g.all--
+	if g.of[uid]--; g.of[uid] == 0 {
+		delete(g.of, uid)
+	}
+}
+
+// Accept returns a *peerConn. Guests for whom there is no room are hung up on; root never is.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.AcceptUnix()
@@ -114,8 +149,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if peer.root() {
 			return &peerConn{UnixConn: c, peer: peer}, nil
 		}
-		if l.guests.Add(1) > maxGuests {
-			l.guests.Add(-1)
+		if !l.guests.come(peer.uid) {
 			c.Close()
 			continue
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,13 +51,13 @@ func peerAt(c *net.UnixConn) (peer, error) {
 type peerConn struct {
 	*net.UnixConn
 	peer   peer
-	guests *atomic.Int64
+	guests *guests
 	gone   sync.Once
 }
 
 func (c *peerConn) Close() error {
 	if c.guests != nil {
-		c.gone.Do(func() { c.guests.Add(-1) })
+		c.gone.Do(func() { c.guests.leave(c.peer.uid) })
 	}
 	return c.UnixConn.Close()
 }

@@ -99,6 +99,9 @@ func TestWhoMayCallWhat(t *testing.T) {
 		if v, there := env["GONE"]; *env["TOKEN"] != hidden || v != nil || !there {
 			t.Errorf("a guest sees %q and %v", *env["TOKEN"], v)
 		}
+		if c.Status.SpecHash != hidden {
+			t.Errorf("a guest sees the hash %q", c.Status.SpecHash)
+		}
 	}
 	if c, err := asRoot.Container(t.Context(), "web"); err != nil || *c.Spec.Process.Env["TOKEN"] != "sesame" {
 		t.Errorf("root does not see the environment: %+v, %v", c, err)
@@ -125,34 +128,40 @@ func TestGuestsAreLimited(t *testing.T) {
 	runctest.Require(t, runctest.Root)
 	path := serve(t, newWorld(t))
 	gid, _ := groupID()
-	dial := func() net.Conn {
-		c, err := dialAs(nobody, gid, path)
+	dialAs := func(uid int) net.Conn {
+		c, err := dialAs(uid, gid, path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
+	dial := func() net.Conn { return dialAs(nobody) }
 	var first net.Conn
-	for i := range maxGuests {
+	for i := range maxGuestsUID {
 		c := dial()
 		if i == 0 {
 			first = c
 		}
 	}
 	if !hungUp(t, dial()) {
+		t.Error("there is no limit to one guest's connections")
+	}
+	for i := range maxGuests - maxGuestsUID {
+		if c := dialAs(nobody - 1 - i%3); !answers(c) {
+			t.Errorf("guest %d is kept out by another one", i)
+		}
+	}
+	if !hungUp(t, dialAs(nobody-4)) {
 		t.Error("there is no limit to guests")
 	}
 	if _, err := client(t, path).Version(t.Context()); err != nil {
 		t.Error("root is kept out:", err)
 	}
 	first.Close()
-	for deadline := time.Now().Add(5 * time.Second); ; { // until the server has seen it go
-		c := dial()
-		if _, err := io.WriteString(c, "GET /v1/version HTTP/1.0\r\n\r\n"); err == nil {
-			if b, _ := io.ReadAll(c); len(b) > 0 {
-				return
-			}
+	for deadline := time.Now().Add(30 * time.Second); ; { // until the server has seen it go
+		if answers(dial()) {
+			return
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("a guest that left makes no room")
@@ -160,9 +169,18 @@ func TestGuestsAreLimited(t *testing.T) {
 	}
 }
 
+// answers says whether there is an answer, to a request after which the connection stays.
+func answers(c net.Conn) bool {
+	if _, err := io.WriteString(c, "GET /v1/version HTTP/1.1\r\nHost: reconciler\r\n\r\n"); err != nil {
+		return false
+	}
+	_, err := c.Read(make([]byte, 1))
+	return err == nil
+}
+
 func hungUp(t *testing.T, c net.Conn) bool {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.Read(make([]byte, 1))

@@ -71,7 +71,7 @@ type Version struct {
 	Go       string `json:"go"`
 }
 
-// hidden stands in for the value of an environment variable that the asker may not see.
+// hidden stands in for what the asker may not see.
 const hidden = "(hidden: root only)"
 
 // withoutSecrets is c as those who are not root may see it. c itself is not changed.
@@ -82,5 +82,6 @@ func (c Container) withoutSecrets() Container {
 			c.Spec.Process.Env[k] = new(hidden)
 		}
 	}
+	c.Status.SpecHash = hidden // values could be guessed by it
 	return c
 }
