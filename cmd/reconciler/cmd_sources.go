@@ -44,17 +44,24 @@ A directory that vanished, cannot be read, or is another one than before (an unm
 	cmd.AddCommand(&cobra.Command{
 		Use:   "confirm",
 		Short: "Accept the manifests directory as it is now",
-		Args:  usage(cobra.NoArgs),
+		Long: `Accept the manifests directory as it is now, and with it the removal of what it no longer holds. It returns once all of
+it is taken in. It does nothing to a directory that is followed.`,
+		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := clientOf(cmd)
 			if err != nil {
 				return err
 			}
 			defer client.Close()
-			if err := client.ConfirmSources(cmd.Context()); err != nil {
+			done, err := client.ConfirmSources(cmd.Context())
+			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the next scan accepts the directory as it is")
+			said := "there is nothing to confirm: the manifests directory is followed"
+			if done.Confirmed {
+				said = "the manifests directory is accepted as it is"
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), said)
 			return err
 		},
 	})

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -48,7 +47,7 @@ type daemon struct {
 	listed    chan struct{} // instances were listed
 	down      chan struct{} // asks the actor of that name
 	changed   *changes      // what to look at in the manifests directory
-	accept    atomic.Bool   // the next scan takes whatever directory is there
+	rescans   chan rescan   // asks for a scan at once
 }
 
 // runDaemon runs the controller until ctx ends, it is told to go down, or an actor fails.
@@ -70,7 +69,7 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 	defer flush()
 	d := &daemon{
 		paths: paths, options: o, log: log,
-		listed: make(chan struct{}, 1), down: make(chan struct{}, 1), changed: newChanges(),
+		listed: make(chan struct{}, 1), down: make(chan struct{}, 1), changed: newChanges(), rescans: make(chan rescan),
 	}
 	if err := d.open(); err != nil {
 		return err

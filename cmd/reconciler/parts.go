@@ -95,7 +95,7 @@ func (d *daemon) open() (err error) {
 		Steps:   d.loop.Steps,
 		Signal:  node.Signal,
 		End:     d.goDown,
-		Confirm: func() { d.accept.Store(true); d.changed.add(nil) },
+		Rescan:  d.rescan,
 		Build:   api.Build(),
 	}, d.log)
 	return nil

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"reconciler.dev/reconciler/pkg/api"
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/observed"
+	"reconciler.dev/reconciler/pkg/reconcile"
 )
 
 // quiet is how long no file of the manifests directory must have changed before all of it is looked at once more: an
@@ -39,6 +42,8 @@ func (d *daemon) followSource(ctx context.Context) error {
 				d.log.Error(err, "the manifests directory cannot be watched; it is read at each resync")
 			}
 			watching = nil
+		case r := <-d.rescans:
+			r.done <- d.scanned(ctx, r.confirmed)
 		case <-d.changed.wake:
 			if partial := d.intake(ctx); partial {
 				calm.Reset(quiet)
@@ -64,12 +69,8 @@ func (d *daemon) intake(ctx context.Context) (partial bool) {
 	}
 	scan, err := read()
 	if err == nil {
-		confirmed := d.accept.Swap(false)
-		if err = d.sources.Scanned(ctx, scan, confirmed); err != nil && confirmed {
-			d.accept.Store(true)
-		}
+		err = d.sources.Scanned(ctx, scan, false)
 	} else {
-		d.accept.Store(false) // there is nothing to accept, and whatever comes later was not looked at by who confirmed
 		err = d.sources.Vanished(ctx, err)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -77,6 +78,44 @@ func (d *daemon) intake(ctx context.Context) (partial bool) {
 		return true
 	}
 	return scan.Partial
+}
+
+// rescan asks for a look at the whole manifests directory by who reads it, followSource.
+type rescan struct {
+	confirmed bool
+	done      chan error
+}
+
+// rescan returns once the whole manifests directory was taken in; confirmed accepts one that is not the one it was. The
+// error is ErrConflict if it is not followed.
+func (d *daemon) rescan(ctx context.Context, confirmed bool) error {
+	r := rescan{confirmed, make(chan error, 1)}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case d.rescans <- r:
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-r.done:
+		return err
+	}
+}
+
+func (d *daemon) scanned(ctx context.Context, confirmed bool) error {
+	scan, err := d.dir.Scan()
+	if err != nil {
+		return errors.Join(&api.Error{Reason: "Conflict", Message: err.Error()}, d.sources.Vanished(ctx, err))
+	}
+	if err := d.sources.Scanned(ctx, scan, confirmed); err != nil {
+		return err
+	}
+	source, err := d.db.Source(reconcile.SourceName)
+	if err == nil && source.Problem != "" {
+		err = &api.Error{Reason: "Conflict", Message: source.Problem}
+	}
+	return err
 }
 
 // reload has recorded what other config.jsons change.

@@ -148,8 +148,14 @@ func TestAVanishedDirectoryStopsNothing(t *testing.T) {
 			return err == nil && strings.Contains(out, reason)
 		}
 	}
+	if said := w.run("sources", "confirm"); !strings.HasPrefix(said, "there is nothing to confirm") {
+		t.Errorf("confirm of what is followed: %s", said)
+	}
 	w.must(os.Rename(dir, dir+".away"))
 	w.until("the loss is told", told("SourceChanged"))
+	if out, err := w.try("sources", "confirm"); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("confirm of what is not there: %s, %v", out, err)
+	}
 	w.must(os.Mkdir(dir, 0o755))
 	w.until("another directory is told", told("another directory"))
 	w.restart()
@@ -157,7 +163,12 @@ func TestAVanishedDirectoryStopsNothing(t *testing.T) {
 	if c := w.get("web"); c == nil || *c.Status.PID != pid || !alive(pid) {
 		t.Fatalf("disturbed: %+v", c)
 	}
-	w.run("sources", "confirm")
+	if said := w.run("sources", "confirm"); !strings.HasPrefix(said, "the manifests directory is accepted") {
+		t.Errorf("confirm: %s", said)
+	}
+	if c := w.get("web"); c != nil {
+		t.Errorf("confirm has returned, and it is wanted: %+v", c)
+	}
 	w.until("it is gone", func() bool { return w.get("web") == nil && !alive(pid) })
 }
 

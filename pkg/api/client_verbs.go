@@ -53,9 +53,8 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 }
 
 // ConfirmSources: see Backend.
-func (c *Client) ConfirmSources(ctx context.Context) error {
-	_, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/sources/confirm")
-	return err
+func (c *Client) ConfirmSources(ctx context.Context) (Confirmed, error) {
+	return ask[Confirmed](ctx, c, http.MethodPost, "/v1/sources/confirm")
 }
 
 // Down holds the whole node: all is stopped until Up, or until the node boots. It returns what holds the node once that

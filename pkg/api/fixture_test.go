@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,10 @@ type world struct {
 	alive map[string]bool // by instance
 	woken []string
 	sent  []string // signals
+
+	rescans []bool // each confirmed or not
+	refused error  // of a scan that is not confirmed
+	gone    error  // of any scan
 }
 
 func newWorld(t *testing.T) *world {
@@ -56,9 +61,15 @@ func newWorld(t *testing.T) *world {
 			w.sent = append(w.sent, fmt.Sprint(instance, " ", p.PID, " ", signal))
 			return nil
 		},
-		End:     func(context.Context) error { return nil },
-		Confirm: func() {},
-		Build:   Version{Version: "v1", Go: "go1"},
+		End: func(context.Context) error { return nil },
+		Rescan: func(_ context.Context, confirmed bool) error {
+			w.rescans = append(w.rescans, confirmed)
+			if confirmed {
+				return w.gone
+			}
+			return cmp.Or(w.gone, w.refused)
+		},
+		Build: Version{Version: "v1", Go: "go1"},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error)

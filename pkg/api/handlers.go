@@ -118,10 +118,11 @@ func listSources(b Backend, w http.ResponseWriter, r *http.Request) error {
 }
 
 func confirmSources(b Backend, w http.ResponseWriter, r *http.Request) error {
-	if err := b.ConfirmSources(r.Context(), peerOf(r.Context()).String()); err != nil {
+	confirmed, err := b.ConfirmSources(r.Context(), peerOf(r.Context()).String())
+	if err != nil {
 		return err
 	}
-	return send(w, http.StatusAccepted, struct{}{})
+	return send(w, http.StatusOK, confirmed)
 }
 
 func getPlan(b Backend, w http.ResponseWriter, r *http.Request) error {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 
@@ -26,8 +27,9 @@ type Backend interface {
 	Delete(ctx context.Context, name, by string) error
 	Down(ctx context.Context, reason, by string) (Down, error)
 	Up(ctx context.Context, reason, by string) error
-	// ConfirmSources accepts a directory of manifests that is not the one it was, and what it holds or does not hold.
-	ConfirmSources(ctx context.Context, by string) error
+	// ConfirmSources accepts a directory of manifests that is not the one it was, and what it holds or does not hold. The
+	// error is ErrConflict if there is none that could be accepted.
+	ConfirmSources(ctx context.Context, by string) (Confirmed, error)
 	// Exit stops all containers, then the subreapers, then the daemon. It returns when that is accepted.
 	Exit(ctx context.Context) error
 	Version() Version
@@ -47,9 +49,10 @@ type Node struct {
 	// Signal sends a signal to the init of an instance, verified by a pidfd.
 	Signal func(instance string, p subreaper.Process, signal string) error
 	End    func(context.Context) error // see Backend.Exit
-	// Confirm has the next scan of the manifests accept whatever directory it finds.
-	Confirm func()
-	Build   Version
+	// Rescan takes in the whole manifests directory, confirmed also one that is not the one it was. The error is ErrConflict
+	// if it is not followed.
+	Rescan func(ctx context.Context, confirmed bool) error
+	Build  Version
 
 	holding sync.Mutex // one change of Down at a time
 }
@@ -72,12 +75,14 @@ func (n *Node) Plan(ctx context.Context) ([]PlanLine, error) {
 }
 
 // ConfirmSources implements Backend.
-func (n *Node) ConfirmSources(ctx context.Context, by string) error {
-	if err := n.event(ctx, "SourceConfirmed", reconcile.SourceName, "asked for by "+by); err != nil {
-		return err
+func (n *Node) ConfirmSources(ctx context.Context, by string) (Confirmed, error) {
+	if err := n.Rescan(ctx, false); !errors.Is(err, ErrConflict) {
+		return Confirmed{}, err // nothing to confirm, or nobody knows
 	}
-	n.Confirm()
-	return nil
+	if err := n.Rescan(ctx, true); err != nil {
+		return Confirmed{}, err
+	}
+	return Confirmed{true}, n.event(ctx, "SourceConfirmed", reconcile.SourceName, "asked for by "+by)
 }
 
 // Exit implements Backend.

@@ -205,6 +205,38 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// What is followed needs no confirmation, what is not there cannot have one, and neither is an event.
+func TestConfirmSources(t *testing.T) {
+	other := &Error{Reason: "Conflict", Message: "it is another directory"}
+	for _, c := range []struct {
+		what          string
+		refused, gone error
+		confirmed     bool
+		err           error
+		rescans       []bool
+		events        int
+	}{
+		{"followed", nil, nil, false, nil, []bool{false}, 0},
+		{"another one", other, nil, true, nil, []bool{false, true}, 1},
+		{"gone", nil, &Error{Reason: "Conflict", Message: "no such directory"}, false, ErrConflict, []bool{false, true}, 0},
+		{"nobody knows", errors.New("disk full"), nil, false, nil, []bool{false}, 0},
+	} {
+		w := newWorld(t)
+		w.refused, w.gone = c.refused, c.gone
+		done, err := w.ConfirmSources(t.Context(), "root")
+		if done.Confirmed != c.confirmed || (err != nil) != (c.err != nil || c.what == "nobody knows") || c.err != nil && !errors.Is(err, c.err) {
+			t.Errorf("%s: %+v, %v", c.what, done, err)
+		}
+		if !slices.Equal(w.rescans, c.rescans) {
+			t.Errorf("%s: scans %v", c.what, w.rescans)
+		}
+		events, err := w.Events(t.Context(), 0, 10)
+		if err != nil || len(events.Items) != c.events {
+			t.Errorf("%s: events %+v, %v", c.what, events.Items, err)
+		}
+	}
+}
+
 func TestDownAndUp(t *testing.T) {
 	w := newWorld(t)
 	w.want("job", func(s *desired.Spec) { s.Restart.Policy = desired.Never })

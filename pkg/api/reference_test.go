@@ -50,7 +50,7 @@ func TestReference(t *testing.T) {
 	}
 
 	for name, typ := range map[string]reflect.Type{
-		"List": reflect.TypeFor[List[Event]](), "Version": reflect.TypeFor[Version](), "Applied": reflect.TypeFor[Applied](),
+		"List": reflect.TypeFor[List[Event]](), "Version": reflect.TypeFor[Version](), "Confirmed": reflect.TypeFor[Confirmed](), "Applied": reflect.TypeFor[Applied](),
 		"Source": reflect.TypeFor[Source](), "PlanLine": reflect.TypeFor[PlanLine](), "NodeState": reflect.TypeFor[NodeState](),
 		"Down": reflect.TypeFor[Down](), "Restored": reflect.TypeFor[Restored](), "Change": reflect.TypeFor[Change[Event]](), "Error": reflect.TypeFor[Error](),
 	} {

@@ -58,6 +58,11 @@ type Event = store.Event
 // Source is what is known of a source of manifests: above all, which of its files have errors.
 type Source = store.Source
 
+// Confirmed is what became of a directory of manifests that was to be accepted as it is.
+type Confirmed struct {
+	Confirmed bool `json:"confirmed"` // false: it is followed, there was nothing to confirm
+}
+
 // PlanLine is one action that would be taken now, such as `web stop signal=TERM grace=10s reason=SpecChanged`.
 type PlanLine struct {
 	Name string `json:"name"`
