@@ -26,7 +26,7 @@ file, for stdin to the working directory. A bundle that cannot be used yet is a 
 		if len(*files) == 0 {
 			return usagef("apply needs -f FILE, -f DIR or -f -")
 		}
-		found, err := readManifests(cmd, *files).containers()
+		found, err := containersOf(cmd, *files)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,12 @@ bash needs its package bash-completion.`,
   reconciler completion zsh >"${fpath[1]}/_reconciler"
   reconciler completion fish >~/.config/fish/completions/reconciler.fish`,
 		ValidArgs: shells,
-		Args:      usage(cobra.ExactArgs(1)),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("completion needs the name of one shell: %s", strings.Join(shells, ", "))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root, w := cmd.Root(), cmd.OutOrStdout()
 			switch args[0] {

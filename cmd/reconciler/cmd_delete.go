@@ -25,7 +25,7 @@ that belongs to a file of the manifests directory is refused: remove that file.`
 		if len(names) > 0 || chosen.chosen {
 			return usagef("delete takes names, -l or -f: one of them")
 		}
-		found, err := readManifests(cmd, *files).containers()
+		found, err := containersOf(cmd, *files)
 		if err != nil {
 			return err
 		}

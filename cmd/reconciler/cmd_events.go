@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,10 +52,14 @@ func (o *eventsOptions) run(cmd *cobra.Command, objects []string) error {
 	}
 	if o.follow {
 		closer.Close() // a store's copy is not needed for as long as this takes
-		return errors.Join(err, o.watch(cmd, events, last, objects))
+		return errors.Join(err, whileRead(cmd, func() error { return o.watch(cmd, events, last, objects) }))
 	}
 	if printed, printErr := o.output.object(cmd.OutOrStdout(), items(events)); printed {
 		return errors.Join(printErr, err)
+	}
+	if len(events) == 0 && err == nil {
+		complain(cmd.ErrOrStderr(), errors.New(strings.TrimSpace("there are no events "+ofObjects(objects))))
+		return nil
 	}
 	return errors.Join(printEvents(cmd.OutOrStdout(), "", events), err)
 }
@@ -129,6 +134,14 @@ func events(ctx context.Context, reading api.Reading, after uint64, objects []st
 			}
 		}
 	}
+}
+
+// ofObjects names objects in a sentence; nothing for all.
+func ofObjects(objects []string) string {
+	if len(objects) == 0 {
+		return ""
+	}
+	return "of " + strings.Join(objects, ", ")
 }
 
 // about: the event is of one of the objects, or all are asked for.

@@ -77,7 +77,7 @@ func (g *getting) run(cmd *cobra.Command, names []string) error {
 			complain(cmd.ErrOrStderr(), err) // a record that cannot be read hides no other
 		}
 		closer.Close() // a store's copy is not needed for as long as this takes
-		return g.watch(cmd, list, names)
+		return whileRead(cmd, func() error { return g.watch(cmd, list, names) })
 	case len(list) > 0 || len(names) == 0 && err == nil:
 		err = errors.Join(err, g.print(cmd.OutOrStdout(), list, len(names) == 1))
 	}

@@ -16,7 +16,7 @@ func newSourcesCommand() *cobra.Command {
 
 A directory that vanished, cannot be read, or is another one than before (an unmounted one looks empty) changes nothing.
 "reconciler sources confirm" accepts the directory as it is now, and with it the removal of what it no longer holds.`,
-		Args: usage(cobra.NoArgs),
+		Args: noVerb,
 	}
 	output := addFormat(cmd, "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -27,7 +27,10 @@ Every error is one line on stderr, as file:line:column: field: what is wrong, an
 		if len(*files) == 0 {
 			return usagef("validate needs -f FILE, -f DIR or -f -")
 		}
-		m := readManifests(cmd, *files)
+		m, err := readManifests(cmd, *files)
+		if err != nil {
+			return err
+		}
 		for _, w := range m.found {
 			if err := checkBundle(w); err != nil {
 				m.fail(err)
@@ -43,7 +46,7 @@ Every error is one line on stderr, as file:line:column: field: what is wrong, an
 		if len(m.found) == 1 {
 			noun = "container"
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%d %s valid\n", len(m.found), noun)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d %s valid\n", len(m.found), noun)
 		return err
 	}
 	return cmd

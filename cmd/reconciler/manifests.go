@@ -27,13 +27,32 @@ type written struct {
 	container desired.Container
 }
 
-// readManifests reads files, directories of manifests, and stdin for "-".
-func readManifests(cmd *cobra.Command, paths []string) *manifests {
+// readManifests reads files, directories of manifests, and stdin for "-". The error is that of an interruption: what is
+// read may be a terminal, or a FIFO that nobody writes to, and whoever waits for it then is left behind.
+func readManifests(cmd *cobra.Command, paths []string) (*manifests, error) {
 	m := &manifests{stderr: cmd.ErrOrStderr(), owner: map[string]string{}}
-	for _, path := range paths {
-		m.argument(path, cmd.InOrStdin())
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for _, path := range paths {
+			m.argument(path, cmd.InOrStdin())
+		}
+	}()
+	select {
+	case <-read:
+		return m, nil
+	case <-cmd.Context().Done():
+		return nil, cmd.Context().Err()
 	}
-	return m
+}
+
+// containersOf is readManifests and containers.
+func containersOf(cmd *cobra.Command, paths []string) ([]written, error) {
+	m, err := readManifests(cmd, paths)
+	if err != nil {
+		return nil, err
+	}
+	return m.containers()
 }
 
 // addFilename adds -f to a verb.

@@ -47,8 +47,11 @@ func (s *selection) check(cmd *cobra.Command, names []string, required bool) err
 		}
 	}
 	all := ""
-	if cmd.Flags().Lookup("all") != nil {
+	switch {
+	case cmd.Flags().Lookup("all") != nil:
 		all = " or --all"
+	case cmd.Flags().Lookup("filename") != nil:
+		all = " or -f FILE"
 	}
 	if err := checkNames(names); err != nil {
 		return err
