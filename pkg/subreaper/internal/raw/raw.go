@@ -44,6 +44,18 @@ func Names(dir string) iter.Seq2[string, error] {
 			return
 		}
 		defer func() { _ = unix.Close(fd) }()
+		NamesOf(fd)(func(name string, err error) bool {
+			if err != nil {
+				err = &os.PathError{Op: "getdents", Path: dir, Err: err}
+			}
+			return yield(name, err)
+		})
+	}
+}
+
+// NamesOf is Names of a directory that is open and has not been read.
+func NamesOf(fd int) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
 		var buf [4096]byte
 		for {
 			n, err := unix.ReadDirent(fd, buf[:])
@@ -51,7 +63,7 @@ func Names(dir string) iter.Seq2[string, error] {
 				continue
 			}
 			if err != nil {
-				yield("", &os.PathError{Op: "getdents", Path: dir, Err: err})
+				yield("", err)
 				return
 			}
 			if n <= 0 || !yieldNames(buf[:n], yield) {
