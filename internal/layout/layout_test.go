@@ -18,6 +18,8 @@ var allowed = map[string][]string{
 	"pkg/cgroup":               {},
 	"pkg/subreaper":            {},
 	"pkg/subreaper/pair":       {"pkg/subreaper"},
+	"pkg/subreaper/relay":      {"pkg/subreaper", "pkg/logs/cri"},
+	"pkg/logs/cri":             {},
 	"pkg/observed":             {"pkg/runc", "pkg/subreaper", "pkg/cgroup"},
 	"pkg/store":                {"pkg/desired", "pkg/subreaper"},
 	"pkg/reconcile":            {"pkg/desired", "pkg/bundle", "pkg/runc", "pkg/cgroup", "pkg/subreaper", "pkg/observed", "pkg/store"},
@@ -27,6 +29,7 @@ var allowed = map[string][]string{
 
 // kept away: what a package must not link whatever it imports.
 var forbidden = map[string][]string{
+	"pkg/subreaper/relay":      {"net", "net/http", "os/exec", "log/slog", "go.etcd.io/bbolt"},
 	"cmd/reconciler-subreaper": {"net", "net/http", "os/exec", "log/slog", "go.etcd.io/bbolt"},
 	"pkg/desired":              {"go.etcd.io/bbolt", "os/exec"},
 	"pkg/bundle":               {"os/exec"},

@@ -32,11 +32,12 @@ func linesOf(b []byte, piece func() int) []byte {
 	var p prefixes
 	p.set(1e18)
 	var out, rest []byte
+	c := chunk{bytes: make([]byte, 0, chunkSize), room: chunkSize}
 	for len(b) > 0 {
 		n := min(piece(), len(b))
 		rest, b = append(rest, b[:n]...), b[n:]
 		for full := true; full; {
-			c := chunk{bytes: make([]byte, 0, chunkSize), room: chunkSize}
+			c.bytes = c.bytes[:0]
 			n, full = c.lines(&p[0], rest, len(b) == 0)
 			rest, out = rest[n:], append(out, c.bytes...)
 		}
@@ -46,7 +47,7 @@ func linesOf(b []byte, piece func() int) []byte {
 
 // TestAnyPiecesMakeTheSameLines: a redo, and a container that writes byte by byte, make the same log.
 func TestAnyPiecesMakeTheSameLines(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		b := someOutput(r, 100_000)
 		whole := linesOf(b, func() int { return len(b) })

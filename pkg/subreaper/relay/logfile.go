@@ -76,10 +76,11 @@ func (r *relay) fits(o *output, size int64) bool {
 func (r *relay) goOn(o *output, dir int, size int64) error {
 	next := o.state
 	next.log = size
-	switch moved := (cri.File{Attempt: o.attempt, Generation: int(o.state.generation)}); {
-	case size == 0 && existsAt(dir, moved): // a rotation that was cut short between rename and commit
-		next.generation++
-	default:
+	moved := cri.File{Attempt: o.attempt, Generation: int(o.state.generation)}
+	var st unix.Stat_t
+	if size == 0 && unix.Fstatat(dir, moved.String(), &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		next.generation++ // a rotation that was cut short between rename and commit
+	} else {
 		r.log("%s: its log has %d bytes and should have %d, somebody else changed it", o.label, size, o.state.log)
 	}
 	if size > 0 {
@@ -104,17 +105,23 @@ func (r *relay) rotate(o *output) error {
 		return err
 	}
 	defer func() { _ = unix.Close(dir) }()
-	next := o.state
-	moved := cri.File{Attempt: o.attempt, Generation: int(next.generation)}
-	for existsAt(dir, moved) {
-		moved.Generation++
+	files, _, err := list(dir)
+	if err != nil {
+		return err
 	}
+	next := o.state
+	for _, f := range files { // more than the state knows of, if that was ever lost
+		if f.Attempt == o.attempt {
+			next.generation = max(next.generation, int64(f.Generation)+1)
+		}
+	}
+	moved := cri.File{Attempt: o.attempt, Generation: int(next.generation)}
 	if err := unix.Renameat(dir, o.file().String(), dir, moved.String()); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("move its log out of the way: %w", err)
 	}
 	_ = unix.Close(o.logFD)
 	o.logFD = -1
-	next.generation, next.log = int64(moved.Generation)+1, 0
+	next.generation, next.log = next.generation+1, 0
 	if err := o.commit(next); err != nil {
 		return err
 	}
@@ -127,11 +134,6 @@ func (o *output) prune(r *relay, dir int) {
 	if err := prune(dir, o.file(), o.bound); err != nil {
 		r.log("logs of %s: %v", o.name, err)
 	}
-}
-
-func existsAt(dir int, f cri.File) bool {
-	var st unix.Stat_t
-	return unix.Fstatat(dir, f.String(), &st, unix.AT_SYMLINK_NOFOLLOW) == nil
 }
 
 // prune removes the oldest files of a container's logs, over all its attempts, until there is room for another file of

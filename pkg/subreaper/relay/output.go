@@ -71,34 +71,37 @@ func (o *output) file() cri.File { return cri.File{Attempt: o.attempt} }
 var errOver = errors.New("output is over")
 
 // openOutput opens all that an output needs but its log. Whatever is missing of the relay's own is made.
-func openOutput(run subreaper.RunDir, id string) (o *output, err error) {
+func openOutput(run subreaper.RunDir, id string) (*output, error) {
 	name, attempt, ok := parseID(id)
 	if !ok {
 		return nil, fmt.Errorf("%q is no id of an instance", id)
 	}
-	o = &output{id: id, label: "output of " + id, name: name, attempt: attempt, bound: defaultBound, stateFD: -1, logFD: -1}
+	o := &output{id: id, label: "output of " + id, name: name, attempt: attempt, bound: defaultBound, stateFD: -1, logFD: -1}
 	for i := range o.streams {
 		o.streams[i] = stream{of: o, fifo: -1, journal: -1}
 	}
-	defer func() {
-		if err != nil {
-			o.close()
-		}
-	}()
-	for i, path := range []string{run.Stdout(id), run.Stderr(id)} {
+	if err := o.open(run); err != nil {
+		o.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *output) open(run subreaper.RunDir) (err error) {
+	for i, path := range []string{run.Stdout(o.id), run.Stderr(o.id)} {
 		s := &o.streams[i]
 		if s.fifo, err = openFIFO(path); err != nil {
-			return nil, err
+			return err
 		}
 		if s.journal, err = openOwn(path + journalSuffix); err != nil {
-			return nil, err
+			return err
 		}
 		if s.size, err = sizeOf(s.journal); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	o.stateFD, err = openOwn(statePath(run, id))
-	return o, err
+	o.stateFD, err = openOwn(statePath(run, o.id))
+	return err
 }
 
 const journalSuffix = ".journal"

@@ -41,20 +41,6 @@ func (r *relay) recover(o *output) error {
 
 // mend tells in the log that lines may be missing there, and commits a state in place of the lost one.
 func (r *relay) mend(o *output) error {
-	dir, err := r.logDir(o.name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = unix.Close(dir) }()
-	files, _, err := list(dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if f.Attempt == o.attempt {
-			o.state.generation = max(o.state.generation, int64(f.Generation)+1)
-		}
-	}
 	if err := unix.Ftruncate(o.stateFD, stateSize); err != nil {
 		return fmt.Errorf("mend its state: %w", err)
 	}

@@ -53,9 +53,13 @@ func Names(dir string) iter.Seq2[string, error] {
 	}
 }
 
-// NamesOf is Names of a directory that is open and has not been read.
+// NamesOf is Names of a directory that is open, from its start.
 func NamesOf(fd int) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
+			yield("", err)
+			return
+		}
 		var buf [4096]byte
 		for {
 			n, err := unix.ReadDirent(fd, buf[:])

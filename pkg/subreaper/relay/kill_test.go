@@ -1,0 +1,247 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"reconciler.dev/reconciler/internal/runctest"
+	"reconciler.dev/reconciler/pkg/subreaper"
+)
+
+// child is a relay in a process of its own.
+type child struct {
+	*exec.Cmd
+	stderr bytes.Buffer
+}
+
+func (w *world) startChild() *child {
+	w.Helper()
+	c := &child{Cmd: exec.Command("/proc/self/exe")}
+	c.Env = append(os.Environ(), envRelay+"="+w.dirs.State[:len(w.dirs.State)-len("/state")])
+	c.Stderr = &c.stderr
+	w.must(c.Start())
+	return c
+}
+
+// kill kills the relay and fails the test if it had ended by itself.
+func (w *world) kill(c *child) {
+	w.Helper()
+	_ = c.Process.Kill()
+	_ = c.Wait()
+	if s := c.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() {
+		w.Fatalf("the relay ended by itself: %v\n%s", c.ProcessState, c.stderr.String())
+	}
+	if c.stderr.Len() > 0 {
+		w.Errorf("the relay complained: %s", c.stderr.String())
+	}
+}
+
+// feed writes numbered lines, blocking, until told to stop, and tells how many. Some are long, some are written in
+// pieces, some many at a time.
+func (w *world) feed(id string, stream int, seed uint64, stop <-chan struct{}) (lines int) {
+	fd := w.ends[id][stream]
+	r := rand.New(rand.NewPCG(seed, uint64(stream)))
+	for i := 0; ; {
+		select {
+		case <-stop:
+			return i
+		default:
+		}
+		var b []byte
+		for range []int{1, 1, 1, 30, 300}[r.IntN(5)] {
+			b = append(b, feedLine(i)...)
+			i++
+		}
+		for len(b) > 0 {
+			n, err := unix.Write(fd, b[:min(len(b), 1+r.IntN(8000))])
+			if errors.Is(err, unix.EAGAIN) {
+				_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 1)
+				continue
+			}
+			if err != nil {
+				w.Error(err)
+				return i
+			}
+			b = b[n:]
+		}
+		if r.IntN(40) == 0 {
+			time.Sleep(time.Duration(r.IntN(3000)) * time.Microsecond) // some are quiet at times; nothing depends on it
+		}
+	}
+}
+
+func feedLine(i int) []byte {
+	length := i % 113
+	if i%1009 == 0 {
+		length = 40_000
+	}
+	b := strconv.AppendInt(nil, int64(i), 10)
+	b = append(b, ' ')
+	for k := range length {
+		b = append(b, 'a'+byte(k%26))
+	}
+	return append(b, '\n')
+}
+
+// TestKilledHundredsOfTimes: whenever the relay is killed, each line is in the log once, whole, and in its order.
+func TestKilledHundredsOfTimes(t *testing.T) {
+	for name, bound := range map[string]subreaper.Output{
+		"one file":   {MaxSize: 1 << 40, MaxFiles: 1},
+		"many files": {MaxSize: 64 << 10, MaxFiles: 1000}, // a rotation every few passes
+	} {
+		t.Run(name, func(t *testing.T) { killMany(t, bound, 120) })
+	}
+}
+
+func killMany(t *testing.T, bound subreaper.Output, kills int) {
+	runctest.Require(t, runctest.Pidfd)
+	w := newWorld(t)
+	ids := []string{"a.1", "b.1"}
+	for _, id := range ids {
+		w.launch(id, bound)
+	}
+	stop := make(chan struct{})
+	counts := map[string]*[2]int{}
+	var wg sync.WaitGroup
+	for k, id := range ids {
+		counts[id] = &[2]int{}
+		for stream := range 2 {
+			wg.Go(func() { counts[id][stream] = w.feed(id, stream, uint64(k), stop) })
+		}
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	c := w.startChild()
+	over, followed := make(chan struct{}), make(chan []byte, 1)
+	go func() { followed <- w.follow(ids[0], over) }()
+	for range kills {
+		w.eventually("the relay has the lock", w.holds(c))
+		time.Sleep(time.Duration(r.IntN(10_000)) * time.Microsecond) // at any instant
+		if r.IntN(3) > 0 {
+			w.kill(c)
+			c = w.startChild()
+			continue
+		}
+		next := w.startChild() // which kills it, though it is stopped perhaps
+		if r.IntN(2) == 0 {
+			_ = c.Process.Signal(syscall.SIGSTOP)
+		}
+		w.eventually("the successor has the lock", w.holds(next))
+		w.kill(c)
+		c = next
+	}
+	close(stop)
+	wg.Wait()
+	for _, id := range ids {
+		w.exit(id)
+	}
+	w.eventually("all output is in the logs", func() bool {
+		for _, id := range ids {
+			if _, err := os.Lstat(w.dirs.Run.Output(id)); err == nil {
+				return false
+			}
+		}
+		return true
+	})
+	w.kill(c)
+	close(over)
+	for _, id := range ids {
+		var want [2][]byte
+		for stream := range want {
+			for i := range counts[id][stream] {
+				want[stream] = append(want[stream], feedLine(i)...)
+			}
+			t.Logf("%s: %d lines, %d bytes in stream %d, %d files", id, counts[id][stream], len(want[stream]), stream, len(w.logFiles(id[:1])))
+		}
+		w.expect(id, want[0], want[1])
+		if entries, err := os.ReadDir(w.dirs.Run.FIFOsDir()); err != nil || len(entries) != 0 {
+			t.Errorf("left: %v, %v", entries, err)
+		}
+	}
+	if got := <-followed; bound.MaxFiles == 1 && !bytes.Equal(got, w.read(ids[0])) {
+		t.Errorf("who followed the log saw something else: %s", difference(got, w.read(ids[0])))
+	}
+}
+
+// follow reads a log as it grows, as log shippers do. It sees what it has read only once.
+func (w *world) follow(id string, over <-chan struct{}) (seen []byte) {
+	for last := false; ; {
+		if f, err := os.Open(w.path(id)); err == nil {
+			b, err := io.ReadAll(io.NewSectionReader(f, int64(len(seen)), 1<<40))
+			if err != nil {
+				w.Error(err)
+			}
+			seen = append(seen, b...)
+			_ = f.Close()
+		}
+		if last {
+			return seen
+		}
+		select {
+		case <-over:
+			last = true
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (w *world) read(id string) []byte {
+	w.Helper()
+	b, err := os.ReadFile(w.path(id))
+	w.must(err)
+	return b
+}
+
+// eventually waits for a condition, much longer than it can take.
+func (w *world) eventually(what string, met func() bool) {
+	w.Helper()
+	for deadline := time.Now().Add(time.Minute); !met(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// holds tells whether a relay has signed the lock.
+func (w *world) holds(c *child) func() bool {
+	return func() bool {
+		b, _ := os.ReadFile(LockPath(w.dirs.State))
+		return bytes.Contains(b, fmt.Appendf(nil, `"pid":%d,`, c.Process.Pid))
+	}
+}
+
+// TestSuccessorKillsTheHolder, be it stopped: two of them would take from the same FIFOs.
+func TestSuccessorKillsTheHolder(t *testing.T) {
+	runctest.Require(t, runctest.Pidfd)
+	w := newWorld(t)
+	first := w.startChild()
+	w.eventually("the first has signed", w.holds(first))
+	w.must(first.Process.Signal(syscall.SIGSTOP))
+	second := w.startChild()
+	_ = first.Wait()
+	if s := first.ProcessState.Sys().(syscall.WaitStatus); s.Signal() != syscall.SIGKILL {
+		t.Errorf("the first ended with %v", first.ProcessState)
+	}
+	w.eventually("the second has signed", w.holds(second))
+	// A signature of another process, of another boot or of nobody kills nobody.
+	w.kill(second)
+	for _, signature := range []string{
+		"", "{", `{"pid":1,"startTime":1,"bootID":""}`, fmt.Sprintf(`{"pid":%d,"startTime":1,"bootID":"x"}`, os.Getpid()),
+	} {
+		w.must(os.WriteFile(LockPath(w.dirs.State), []byte(signature), 0o600))
+		c := w.startChild()
+		w.eventually("it has signed", w.holds(c))
+		w.kill(c)
+	}
+}
