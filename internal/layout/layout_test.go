@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"pkg/subreaper":            {},
 	"pkg/subreaper/pair":       {"pkg/subreaper"},
 	"pkg/subreaper/relay":      {"pkg/subreaper", "pkg/logs/cri"},
+	"pkg/logs":                 {"pkg/logs/cri"},
 	"pkg/logs/cri":             {},
 	"pkg/observed":             {"pkg/runc", "pkg/subreaper", "pkg/cgroup"},
 	"pkg/store":                {"pkg/desired", "pkg/subreaper"},

@@ -2,12 +2,14 @@ package relay
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -17,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/internal/runctest"
+	"reconciler.dev/reconciler/pkg/logs"
+	"reconciler.dev/reconciler/pkg/logs/cri"
 	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
@@ -76,7 +80,7 @@ func (w *world) feed(id string, stream int, seed uint64, stop <-chan struct{}) (
 			}
 			b = b[n:]
 		}
-		if r.IntN(40) == 0 {
+		if r.IntN(10) == 0 {
 			time.Sleep(time.Duration(r.IntN(3000)) * time.Microsecond) // some are quiet at times; nothing depends on it
 		}
 	}
@@ -125,6 +129,7 @@ func killMany(t *testing.T, bound subreaper.Output, kills int) {
 	c := w.startChild()
 	over, followed := make(chan struct{}), make(chan []byte, 1)
 	go func() { followed <- w.follow(ids[0], over) }()
+	reader := w.startReader(ids[1])
 	for range kills {
 		w.eventually("the relay has the lock", w.holds(c))
 		time.Sleep(time.Duration(r.IntN(10_000)) * time.Microsecond) // at any instant
@@ -165,6 +170,9 @@ func killMany(t *testing.T, bound subreaper.Output, kills int) {
 			t.Logf("%s: %d lines, %d bytes in stream %d, %d files", id, counts[id][stream], len(want[stream]), stream, len(w.logFiles(id[:1])))
 		}
 		w.expect(id, want[0], want[1])
+		if id == ids[1] {
+			reader.expect(want)
+		}
 		if entries, err := os.ReadDir(w.dirs.Run.FIFOsDir()); err != nil || len(entries) != 0 {
 			t.Errorf("left: %v, %v", entries, err)
 		}
@@ -192,6 +200,61 @@ func (w *world) follow(id string, over <-chan struct{}) (seen []byte) {
 		case <-over:
 			last = true
 		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// reader follows the logs of a container as `logs -f` does.
+type reader struct {
+	w    *world
+	mu   sync.Mutex
+	seen [2][]byte
+	stop func()
+}
+
+func (w *world) startReader(id string) *reader {
+	r := &reader{w: w}
+	name, _, _ := parseID(id)
+	var l *logs.Reader
+	w.eventually("there is a log", func() (there bool) {
+		var err error
+		l, err = logs.Open(w.dirs.Logs, name, logs.Options{Follow: true})
+		return err == nil
+	})
+	ctx, cancel := context.WithCancel(w.Context())
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer l.Close()
+		for {
+			line, err := l.Next(ctx)
+			if err != nil {
+				return
+			}
+			r.mu.Lock()
+			b := &r.seen[slices.Index(cri.Streams[:], line.Stream)]
+			*b = append(*b, line.Text...)
+			if line.Ended {
+				*b = append(*b, '\n')
+			}
+			r.mu.Unlock()
+		}
+	})
+	r.stop = func() { cancel(); reading.Wait() }
+	w.Cleanup(r.stop)
+	return r
+}
+
+func (r *reader) expect(want [2][]byte) {
+	r.w.Helper()
+	defer r.stop()
+	for i := range want {
+		r.w.eventually("the reader has read it all", func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.seen[i]) >= len(want[i])
+		})
+		if !bytes.Equal(r.seen[i], want[i]) {
+			r.w.Errorf("who read %s saw %s", cri.Streams[i], difference(r.seen[i], want[i]))
 		}
 	}
 }
