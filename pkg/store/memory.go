@@ -33,6 +33,11 @@ func (m *Memory) Open(bootID string) *DB {
 	return db
 }
 
+// Doubt marks the store on the disk as one that comes from a snapshot, as Open does with a file that it restores.
+func (m *Memory) Doubt(mark Restored, bootID string) error {
+	return (&memoryTree{disk: m}).update(func(tx tx) error { return doubt(tx, mark, bootID) })
+}
+
 type memoryTree struct {
 	disk   *Memory
 	closed atomic.Bool

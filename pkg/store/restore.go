@@ -174,6 +174,7 @@ func doubt(tx tx, mark Restored, boot string) error {
 		if err != nil || v.Override == nil {
 			continue
 		}
+		v.Override = new(*v.Override) // what is read may be shared
 		v.Override.InDoubt = true
 		if err := verbs.put(r.key, v); err != nil {
 			return err
