@@ -4,6 +4,7 @@ GO        ?= go
 TEST_ARGS ?=
 RUNTIME   ?= runc
 SEED      ?= 1
+SEEDS     ?= 10000
 FAULTS    ?= 200
 DURATION  ?= 0
 bin       := $(CURDIR)/bin
@@ -21,7 +22,7 @@ demo: setup build  ## Show the promises step by step, self-checking
 	@hack/demo
 
 .PHONY: test
-test: setup build $(bin)/chaos $(bin)/runc-newest  ## Run every test, real runtimes required, then the demo and each fault of chaos on runc and crun
+test: setup build $(bin)/chaos $(bin)/sim $(bin)/runc-newest  ## Run every test, real runtimes required, then the demo and each fault of chaos on runc and crun
 	@hack/test $(TEST_ARGS)
 
 .PHONY: test-unit
@@ -35,6 +36,10 @@ check: $(bin)/staticcheck  ## gofmt, vet, staticcheck and the import rules
 .PHONY: chaos
 chaos: setup build $(bin)/chaos $(bin)/oldkernel  ## Inject every fault and compare with what the containers saw (RUNTIME=runc SEED=1 FAULTS=200 DURATION=10m)
 	@$(bin)/chaos --runtime $(RUNTIME) --seed $(SEED) --faults $(FAULTS) --duration $(DURATION)
+
+.PHONY: sim
+sim: $(bin)/sim  ## Look for an order of events that breaks a promise, on a simulated node (SEEDS=10000 SEED=1)
+	@$(bin)/sim --seed $(SEED) --seeds $(SEEDS)
 
 .PHONY: bench
 bench: setup build $(bin)/bench  ## Measure against an ideal loop around runc, then crun, arms interleaved
