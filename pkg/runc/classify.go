@@ -6,7 +6,7 @@ import "strings"
 // or nil for any other text. Texts are compared whole, never searched: an error about the bundle quotes the bundle, whose
 // args may read "container does not exist".
 func classify(root, id, message string) error {
-	switch strings.TrimPrefix(message, "runc create failed: ") {
+	switch strings.TrimPrefix(strings.TrimPrefix(message, "runc create failed: "), "exec failed: ") {
 	case "container does not exist",
 		// crun, delete first. A directory without a status file is no container for it, just as for runc.
 		"cannot open directory '" + root + "/" + id + "': No such file or directory",
@@ -22,12 +22,16 @@ func classify(root, id, message string) error {
 		return ErrAlreadyRunning
 	case "cannot start a container that has stopped",
 		"container not running",
+		"cannot exec in a stopped container",
 		"container `" + id + "` is not running",
 		"the container `" + id + "` is not running: No such process", // pause and resume
 		// crun's kill, by how it could open the process.
 		"kill container: No such process",
 		"open pidfd: No such process":
 		return ErrNotRunning
+	case "cannot exec in a paused container (use --ignore-paused to override)",
+		"the container `" + id + "` is paused":
+		return ErrPaused
 	case "container not paused":
 		return ErrNotPaused
 	case "cannot delete container " + id + " that is not stopped: running",

@@ -20,6 +20,14 @@ type CreateOptions struct {
 	// runtime gives them to the container's user. All stay the caller's. CreateCommand only counts ExtraFiles.
 	ExtraFiles            []*os.File
 	Stdin, Stdout, Stderr *os.File
+
+	// Connections are relayed from Start on, instead of Stdin, Stdout and Stderr: by Container.PipeRelay, or by
+	// Container.Tty if the bundle's process.terminal is set; that has no other way, so it gets one without Connections,
+	// too. They may be replaced until then. If Create fails they stay the caller's. CreateCommand does not look at them.
+	Connections *Connections
+
+	// ConsoleSocket is the path of one that somebody else serves, for CreateCommand: see ListenConsole.
+	ConsoleSocket string
 }
 
 // Command is a call of the runtime for somebody else to run. A success leaves the pid of the container's init in
@@ -58,6 +66,9 @@ func (r *Runtime) CreateCommand(id, bundle string, o CreateOptions) (*Command, e
 	}
 	if o.NoNewKeyring {
 		flags = append(flags, "--no-new-keyring")
+	}
+	if o.ConsoleSocket != "" {
+		flags = append(flags, "--console-socket", o.ConsoleSocket)
 	}
 	if n := len(o.ExtraFiles); n > 0 {
 		flags = append(flags, "--preserve-fds", strconv.Itoa(n))

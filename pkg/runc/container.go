@@ -18,9 +18,14 @@ import (
 type Container struct {
 	r    *Runtime
 	id   string
-	wait chan struct{} // holds one token, for whoever looks at exit
+	wait chan struct{} // holds one token, for whoever looks at exit and settled
 	exit *ExitStatus   // of init, which can be asked for once only
 	init Process       // zero until known
+
+	settled  bool // nothing is left of it to wait for
+	ownsPIDs bool // known to have a pid namespace of its own
+	streams       // of init
+	execs    *execs
 }
 
 // DeleteOptions says how a container is deleted.
@@ -33,13 +38,14 @@ func (r *Runtime) Container(id string) (*Container, error) {
 	if err := ValidateID(id); err != nil {
 		return nil, err
 	}
-	return &Container{r: r, id: id, wait: make(chan struct{}, 1)}, nil
+	return &Container{r: r, id: id, wait: make(chan struct{}, 1), execs: &execs{}}, nil
 }
 
 // ID returns the container's id.
 func (c *Container) ID() string { return c.id }
 
-// Start lets init run the user's program. A failure changes nothing: the container may well be alive.
+// Start lets init run the user's program, and its streams be relayed. A failure changes nothing: the container may well be
+// alive.
 // Errors: ErrNotExist, ErrAlreadyRunning, ErrNotRunning for one that has stopped.
 func (c *Container) Start(ctx context.Context) error {
 	if _, err := c.r.call(ctx, "start", c.id, c.id); err != nil {
@@ -48,6 +54,9 @@ func (c *Container) Start(ctx context.Context) error {
 	// Both runc and crun have init wait on this fifo, and remove it before start returns.
 	if _, err := os.Lstat(filepath.Join(c.r.root, c.id, "exec.fifo")); err == nil {
 		return c.noEffect("start", "its init still waits")
+	}
+	if r := c.relay(); r != nil {
+		r.Start()
 	}
 	return nil
 }
@@ -90,7 +99,7 @@ func (c *Container) Delete(ctx context.Context, o DeleteOptions) error {
 	if c.r.has(c.id) {
 		return c.noEffect("delete", "its directory is still there")
 	}
-	return c.r.forgetInit(c.id)
+	return c.r.forget(c.id)
 }
 
 // State asks the runtime. The error is ErrNotExist also for a directory without a state file: see Damaged.

@@ -46,40 +46,48 @@ func (r *Runtime) Create(ctx context.Context, id, bundle string, o CreateOptions
 	if err := r.makeDirs(); err != nil {
 		return nil, err
 	}
+	pl, err := r.plumb(spec.Process.Terminal && o.ConsoleSocket == "", o.Stdin, o.Stdout, o.Stderr, o.Connections)
+	if err != nil {
+		return nil, fmt.Errorf("create container %s: %w", id, err)
+	}
+	if pl.console != nil {
+		o.ConsoleSocket = pl.console.Path()
+		if cmd, err = r.CreateCommand(id, bundle, o); err != nil {
+			pl.abandon()
+			return nil, err
+		}
+	}
 	if o.Log == "" {
 		defer os.Remove(cmd.Log)
 	}
 	if o.PIDFile == "" {
 		defer os.Remove(cmd.PIDFile)
 	}
-	c.init, err = r.create(ctx, cmd, o)
-	switch {
-	case errors.Is(err, ErrExist): // somebody was faster, and it is theirs
-		return nil, err
-	case err != nil:
-		return nil, errors.Join(err, r.discard(ctx, c, cmd, made))
+	c.ownsPIDs = OwnsPIDNamespace(spec)
+	c.init, err = r.create(ctx, cmd, o.ExtraFiles, pl)
+	if err == nil {
+		pl.done()
+		c.streams = pl.streams
+		return c, nil
 	}
-	return c, nil
+	pl.abandon()
+	if errors.Is(err, ErrExist) { // somebody was faster, and it is theirs
+		return nil, err
+	}
+	return nil, errors.Join(err, r.discard(ctx, c, cmd, made))
 }
 
 // create runs the command and records what it made.
-func (r *Runtime) create(ctx context.Context, cmd *Command, o CreateOptions) (Process, error) {
+func (r *Runtime) create(ctx context.Context, cmd *Command, extra []*os.File, pl *plumbing) (Process, error) {
+	births.RLock()
+	defer births.RUnlock()
 	// There was no container of this id a moment ago: these are an earlier one's.
-	if err := errors.Join(removeFile(cmd.PIDFile), removeFile(cmd.Log), r.forgetInit(cmd.ID)); err != nil {
+	if err := errors.Join(removeFile(cmd.PIDFile), removeFile(cmd.Log), r.forget(cmd.ID)); err != nil {
 		return Process{}, err
 	}
 	err := r.run(ctx, cmd, func(c *exec.Cmd) {
-		c.ExtraFiles = o.ExtraFiles
-		// A nil *os.File in one of these interfaces would not be nil.
-		if o.Stdin != nil {
-			c.Stdin = o.Stdin
-		}
-		if o.Stdout != nil {
-			c.Stdout = o.Stdout
-		}
-		if o.Stderr != nil {
-			c.Stderr = o.Stderr
-		}
+		c.ExtraFiles = extra
+		pl.files(c)
 	})
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		return Process{}, cmd.failed(exitStatus(e.Sys().(syscall.WaitStatus)), "")
@@ -94,7 +102,14 @@ func (r *Runtime) create(ctx context.Context, cmd *Command, o CreateOptions) (Pr
 	if err != nil {
 		return Process{}, err
 	}
-	return p, r.recordInit(cmd.ID, p)
+	if err := pl.join(ctx, r); err != nil {
+		return Process{}, cmd.error("", err)
+	}
+	if err := r.recordInit(cmd.ID, p); err != nil {
+		return Process{}, err
+	}
+	known.Store(p, nil)
+	return p, nil
 }
 
 // readPID identifies the process in the pid file.
@@ -109,7 +124,7 @@ func (c *Command) readPID() (Process, error) {
 	}
 	p, err := identify(pid)
 	if vanished(err) {
-		return Process{}, c.error(fmt.Sprintf("its init, process %d, is gone", pid), ErrNotRunning)
+		return Process{}, c.error(fmt.Sprintf("process %d, which it started, is gone", pid), ErrNotRunning)
 	}
 	return p, err
 }
@@ -131,7 +146,7 @@ func (r *Runtime) discard(ctx context.Context, c *Container, cmd *Command, made 
 		r.within(ctx, made.remove),
 		removeFile(cmd.PIDFile),
 		removeFile(filepath.Join(dir, "."+name)), // what runc renames into place
-		r.forgetInit(c.id))
+		r.forget(c.id))
 	if err != nil {
 		return fmt.Errorf("clean up after it: %w", err)
 	}

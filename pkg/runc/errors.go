@@ -14,6 +14,7 @@ var (
 	ErrInvalidSignal = errors.New("invalid signal")
 	ErrBundle        = errors.New("unusable bundle")
 	ErrEscapes       = errors.New("a symlink leads out of the root filesystem, or to nothing in it")
+	ErrProcess       = errors.New("unusable process")
 )
 
 // What the state of the container forbids.
@@ -23,14 +24,21 @@ var (
 	ErrNotRunning     = errors.New("container is not running")
 	ErrAlreadyRunning = errors.New("container is running already, or paused")
 	ErrNotStopped     = errors.New("container is not stopped")
-	ErrPaused         = errors.New("container is paused already")
+	ErrPaused         = errors.New("container is paused")
 	ErrNotPaused      = errors.New("container is not paused")
 )
 
-// Of Container.Wait.
+// Of Wait, a container's or a process's.
 var (
-	ErrStillRunning = errors.New("container is still running")
-	ErrNotChild     = errors.New("container's init is no child of this process, which cannot know its exit status")
+	ErrStillRunning = errors.New("still running")
+	ErrNotChild     = errors.New("no child of this process, which cannot know its exit status")
+	ErrUndrained    = errors.New("it has ended, but not all that it wrote is passed on")
+)
+
+// Of standard streams.
+var (
+	ErrConsole  = errors.New("no terminal came over the console socket")
+	ErrRelaying = errors.New("the streams are relayed already, or closed")
 )
 
 // What is wrong with the runtime itself.

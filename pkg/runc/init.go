@@ -39,7 +39,10 @@ func (r *Runtime) readInit(id string) (p Process, err error) {
 	return p, nil
 }
 
-func (r *Runtime) forgetInit(id string) error { return removeFile(r.initFile(id)) }
+// forget removes what is recorded of a container and of its other processes.
+func (r *Runtime) forget(id string) error {
+	return errors.Join(removeFile(r.initFile(id)), os.RemoveAll(r.execDir(id)))
+}
 
 // removeFile removes a file if it is there.
 func removeFile(path string) error {

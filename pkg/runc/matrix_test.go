@@ -26,6 +26,7 @@ start           NotExist  ok         AlreadyRunning  AlreadyRunning  NotRunning
 update          NotExist  ok         ok              ok              NotRunning
 pause           NotExist  NotRunning ok              Paused          NotRunning
 resume          NotExist  NotPaused  NotPaused       ok              NotPaused
+exec            NotExist  ok         ok              Paused          NotRunning
 kill            NotExist  ok         ok              ok              NotRunning
 kill all        NotExist  ok         ok              ok              ok
 delete          NotExist  ok         NotStopped      NotStopped      ok
@@ -49,6 +50,7 @@ var matrixCalls = map[string]func(*world, *Container) error{
 	},
 	"pause":          func(w *world, c *Container) error { return c.Pause(w.t.Context()) },
 	"resume":         func(w *world, c *Container) error { return c.Resume(w.t.Context()) },
+	"exec":           execTrue,
 	"kill":           func(w *world, c *Container) error { return c.Kill(w.t.Context(), syscall.SIGTERM) },
 	"kill all":       func(w *world, c *Container) error { return c.KillAll(w.t.Context(), syscall.SIGTERM) },
 	"delete":         func(w *world, c *Container) error { return c.Delete(w.t.Context(), DeleteOptions{}) },
@@ -84,7 +86,7 @@ func (w *world) ask(call, state string, c *Container, want error) (spent bool) {
 	w.t.Helper()
 	err := matrixCalls[call](w, c)
 	w.check(call+" of one that is "+state, c, err, want)
-	if err == nil && !slices.Contains([]string{"state", "init", "processes", "update"}, call) {
+	if err == nil && !slices.Contains([]string{"state", "init", "processes", "update", "exec"}, call) {
 		return true
 	}
 	if got := w.word(c); got != state {
@@ -163,4 +165,12 @@ func createByCommand(w *world, c *Container) error {
 	foreign.Env, foreign.Dir = cmd.Env, cmd.Dir
 	foreign.Run()
 	return cmd.Err(foreign.ProcessState.Sys().(syscall.WaitStatus))
+}
+
+func execTrue(w *world, c *Container) error {
+	x, err := c.Exec(w.t.Context(), shell("exit 0"), ExecOptions{})
+	if err == nil {
+		w.waitExec(x, ExitStatus{})
+	}
+	return err
 }

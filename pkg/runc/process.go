@@ -23,8 +23,9 @@ type Process struct {
 // ProcessInfo is a process of a container.
 type ProcessInfo struct {
 	Process
-	Zombie  bool
-	Command []string // see CommandLine
+	Zombie    bool
+	Command   []string // see CommandLine
+	ByRuntime bool     // made by Create or Exec, and by none of the container's own
 }
 
 // SetSubreaper makes the calling process the parent of every orphan below it, containers' inits included: Container.Wait
@@ -84,7 +85,7 @@ func inspect(pid int) (ProcessInfo, error) {
 	if before.start != after.start {
 		return ProcessInfo{}, syscall.ESRCH
 	}
-	return ProcessInfo{Process{pid, after.start}, after.state == 'Z', command}, nil
+	return ProcessInfo{Process: Process{pid, after.start}, Zombie: after.state == 'Z', Command: command}, nil
 }
 
 type stat struct {

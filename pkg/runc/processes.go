@@ -35,6 +35,7 @@ func (c *Container) Processes(ctx context.Context) ([]ProcessInfo, error) {
 		if err != nil {
 			return nil, err
 		}
+		p.ByRuntime = c.r.byRuntime(c.id, p.Process)
 		ended, err := zombies(p.Process)
 		if err != nil {
 			return nil, err

@@ -13,12 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Wait waits until the container's init has ended, reaps it and returns how it ended, then and whenever it is asked again
-// of this Container. It works for one whose init is the caller's child: see SetSubreaper. It deletes nothing, and a
-// container without a pid namespace of its own may have processes left: see KillAll.
+// Wait waits until the container's init has ended, reaps it, and returns how it ended, then and whenever it is asked again
+// of this Container. It works for one whose init is the caller's child: see SetSubreaper. It deletes nothing.
 //
-// Errors: ErrStillRunning, with ctx's, if ctx ends first; ErrNotChild if init has ended as somebody else's child;
-// ErrNotExist or ErrNotRunning if it is not known which process init was.
+// Init comes first, then what is left: all that it wrote is passed on to its Connections, which are closed, and those that
+// Exec started end. Without a pid namespace of its own the container's other processes are killed for that, which they are
+// not if there is neither a relay nor such a process: see KillAll.
+//
+// Errors: if ctx ends first ErrStillRunning, or ErrUndrained beside the status; ErrNotChild if init has ended as somebody
+// else's child; ErrNotExist or ErrNotRunning if it is not known which process init was.
 func (c *Container) Wait(ctx context.Context) (ExitStatus, error) {
 	select {
 	case c.wait <- struct{}{}:
@@ -26,9 +29,23 @@ func (c *Container) Wait(ctx context.Context) (ExitStatus, error) {
 	case <-ctx.Done():
 		return ExitStatus{}, c.waitError(fmt.Errorf("%w: %w", ErrStillRunning, ctx.Err()))
 	}
-	if c.exit != nil {
-		return *c.exit, nil
+	if c.exit == nil {
+		status, err := c.waitInit(ctx)
+		if err != nil {
+			return ExitStatus{}, err
+		}
+		c.exit = &status
 	}
+	if !c.settled {
+		if err := c.settle(ctx); err != nil {
+			return *c.exit, c.waitError(err)
+		}
+		c.settled = true
+	}
+	return *c.exit, nil
+}
+
+func (c *Container) waitInit(ctx context.Context) (ExitStatus, error) {
 	p := c.init
 	if p == (Process{}) {
 		var err error
@@ -48,7 +65,7 @@ func (c *Container) Wait(ctx context.Context) (ExitStatus, error) {
 	if err != nil {
 		return ExitStatus{}, c.waitError(err)
 	}
-	c.exit = &status
+	known.Delete(p)
 	return status, nil
 }
 
@@ -118,7 +135,7 @@ func poll(fd uintptr) (int16, error) {
 // reap takes the exit status of a zombie. One whose parent is about to die is not our child yet: crun's intermediate
 // process may take 4 ms to go.
 func (h handle) reap() (status ExitStatus, err error) {
-	const adoption = 100 * time.Millisecond
+	const adoption = time.Second
 	for deadline := time.Now().Add(adoption); ; time.Sleep(time.Millisecond) {
 		var reaped bool
 		controlErr := h.control(func(fd uintptr) { status, reaped, err = waitid(fd) })

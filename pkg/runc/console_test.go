@@ -1,0 +1,129 @@
+package runc
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What may come over a console socket from one who is not a runtime. No descriptor of it stays open: TestMain looks.
+func TestConsoleSocketTakesOneTerminalOnly(t *testing.T) {
+	master, slave := terminal(t)
+	null, err := os.Open("/dev/null")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	one, many := int(master.Fd()), make([]int, 100)
+	for i := range many {
+		many[i] = one
+	}
+	for _, c := range []struct {
+		name string
+		fds  []int
+		data string
+		want string // in the error; empty: it is taken
+	}{
+		{"one terminal", []int{one}, "/dev/pts/0", ""},
+		{"a name of no end", []int{one}, strings.Repeat("x", 1<<16), ""},
+		{"nothing", nil, "", "EOF"},
+		{"no descriptor", nil, "/dev/pts/0", "0 descriptors"},
+		{"two", []int{one, one}, "x", "2 descriptors"},
+		{"a hundred", many, "x", "more than 16"},
+		{"a file", []int{int(null.Fd())}, "x", "not the master of a terminal"},
+		{"the other side of the terminal", []int{int(slave.Fd())}, "x", "not the master of a terminal"},
+		{"junk", nil, string(blob(4096)), "0 descriptors"},
+	} {
+		s := listen(t)
+		send(t, s, c.data, c.fds)
+		f, err := s.Accept(t.Context())
+		switch {
+		case c.want == "" && err != nil, c.want != "" && (!errors.Is(err, ErrConsole) || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v", c.name, err)
+		}
+		f.Close()
+		s.Close()
+	}
+}
+
+func TestConsoleSocketDoesNotWaitForEver(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), short)
+	defer cancel()
+	s := listen(t)
+	if _, err := s.Accept(ctx); !errors.Is(err, ErrConsole) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nobody: %v", err)
+	}
+	s.Close()
+	s = listen(t)
+	defer s.Close()
+	silent, err := net.Dial("unix", s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if _, err := s.Accept(ctx); !errors.Is(err, ErrConsole) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("somebody who says nothing: %v", err)
+	}
+}
+
+func TestConsoleSocketsPath(t *testing.T) {
+	dir := shortDir(t)
+	fits := filepath.Join(dir, strings.Repeat("x", 107-len(dir)-1))
+	s, err := ListenConsole(fits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil || exists(fits) {
+		t.Errorf("it is left: %v", err)
+	}
+	for _, path := range []string{fits + "x", "relative", filepath.Join(dir, "missing", "x")} {
+		if _, err := ListenConsole(path); err == nil {
+			t.Errorf("%s: no error", path)
+		}
+	}
+}
+
+func listen(t *testing.T) *ConsoleSocket {
+	t.Helper()
+	s, err := ListenConsole(filepath.Join(shortDir(t), "tty"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// shortDir leaves room for a socket's name, which t.TempDir may not.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "tty")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func send(t *testing.T, s *ConsoleSocket, data string, fds []int) {
+	t.Helper()
+	c, err := net.Dial("unix", s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if data == "" {
+		return
+	}
+	var control []byte
+	if len(fds) > 0 {
+		control = unix.UnixRights(fds...)
+	}
+	if _, _, err := c.(*net.UnixConn).WriteMsgUnix([]byte(data), control, nil); err != nil {
+		t.Fatal(err)
+	}
+}
