@@ -38,7 +38,7 @@ func TestCreateThatFailsLeavesNothing(t *testing.T) {
 				spoil: func(b string) error { return os.Symlink(t.TempDir(), filepath.Join(b, "rootfs/elsewhere")) }},
 			{name: "relative cwd", fails: "must be an absolute path", edit: func(s *specs.Spec) { s.Process.Cwd = "tmp" }},
 			{name: "no args", is: ErrBundle, fails: "process.args: missing or empty", edit: func(s *specs.Spec) { s.Process.Args = nil }},
-			{name: "a terminal that nobody takes", fails: "console", edit: func(s *specs.Spec) { s.Process.Terminal = true }},
+			{name: "a terminal, and nothing to make one with", fails: "ptmx", edit: func(s *specs.Spec) { s.Process.Terminal = true }},
 			{name: "no memory", fails: "memory", edit: func(s *specs.Spec) {
 				s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: new(int64(4096))}}
 			}},

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -103,6 +105,60 @@ func ExampleContainer_Update() {
 	default:
 		fmt.Println("in force")
 	}
+}
+
+// What a process writes goes to a pipe of ours, here; a net.Conn does as well, in both directions.
+func ExampleContainer_Exec() {
+	ctx := context.Background()
+	c, err := r.Container("web")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ours, theirs := io.Pipe()
+	x, err := c.Exec(ctx, &specs.Process{
+		Args: []string{"sh", "-c", "echo hello; exit 3"},
+		Env:  []string{"PATH=/bin"},
+		Cwd:  "/",
+	}, runc.ExecOptions{Connections: &runc.Connections{Stdout: theirs}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer x.Delete()
+	io.Copy(os.Stdout, ours) // until the relay closes it
+	status, err := x.Wait(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(status)
+}
+
+func ExampleTtyRelay_Resize() {
+	ctx := context.Background()
+	c, err := r.Container("web")
+	if err != nil {
+		log.Fatal(err)
+	}
+	stdin, keys := io.Pipe()
+	screen, stdout := io.Pipe()
+	x, err := c.Exec(ctx, &specs.Process{
+		Args:     []string{"sh", "-c", "read line; exec busybox stty size"},
+		Env:      []string{"PATH=/bin"},
+		Cwd:      "/",
+		Terminal: true,
+	}, runc.ExecOptions{Connections: &runc.Connections{Stdin: stdin, Stdout: stdout}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer x.Delete()
+	if err := x.Tty().Resize(132, 43); err != nil {
+		log.Fatal(err)
+	}
+	keys.Write([]byte("\r"))
+	shown, err := io.ReadAll(screen) // with the echo of the key
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(strings.TrimLeft(string(shown), "\r\n"))
 }
 
 func ExampleExitStatus_Shell() {

@@ -34,7 +34,8 @@ type ProcessInfo struct {
 // From then on orphans that nobody asked for arrive as well, such as processes of a container without a pid namespace of
 // its own, and of a runtime killed at its time limit; it is for the caller to reap them. It must never do so with
 // wait4(-1): that takes exit statuses from os/exec, whose Wait then fails with "no child processes", this package's calls
-// included. Reap by pid, from /proc/self/task/*/children, what was not started here.
+// included. Reap by pid, from /proc/self/task/*/children, what was not started here; while a Create or Exec is under way
+// that may be what it is about to return.
 func SetSubreaper() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"reconciler.dev/reconciler/internal/runctest"
 	"reconciler.dev/reconciler/pkg/runc"
 )
@@ -29,6 +31,8 @@ func TestExamples(t *testing.T) {
 			{ExampleRuntime_List, "web is running\n"},
 			{ExampleContainer_Pause, "paused\n"},
 			{ExampleContainer_Update, "in force\n"},
+			{ExampleContainer_Exec, "hello\nexit status 3\n"},
+			{ExampleTtyRelay_Resize, "43 132\r\n"},
 			{ExampleRuntime_List, "web is running\n"},
 		} {
 			if got := output(t, c.example); got != c.want {
@@ -51,7 +55,7 @@ func newRuntime(t *testing.T) *runc.Runtime {
 func runWeb(t *testing.T, parent string) {
 	t.Helper()
 	ctx := context.Background()
-	c, err := r.Create(ctx, "web", runctest.Bundle(t, runctest.BundleOptions{Args: []string{"sleep", "600"}, CgroupsPath: parent + "/web"}), runc.CreateOptions{})
+	c, err := r.Create(ctx, "web", runctest.Bundle(t, runctest.BundleOptions{Args: []string{"sleep", "600"}, CgroupsPath: parent + "/web", Edit: withPts}), runc.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +70,13 @@ func runWeb(t *testing.T, parent string) {
 	if err := c.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// withPts is what a container needs for terminals.
+func withPts(s *specs.Spec) {
+	s.Mounts = append(s.Mounts, specs.Mount{
+		Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"newinstance", "ptmxmode=0666", "mode=0620"},
+	})
 }
 
 // output returns what a function prints, which must fit into a pipe.
