@@ -1,6 +1,9 @@
 package runc
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // classify is the one place that knows the runtimes' wording: runc 1.1.5 and 1.5.2, crun 1.8.1. It returns a sentinel,
 // or nil for any other text. Texts are compared whole, never searched: an error about the bundle quotes the bundle, whose
@@ -38,6 +41,25 @@ func classify(root, id, message string) error {
 		"cannot delete container " + id + " that is not stopped: paused",
 		"the container `" + id + "` is not in `created` or `stopped` state":
 		return ErrNotStopped
+	}
+	return nil
+}
+
+// classifyProgram does so for what an exec says of the program that it was to run.
+func classifyProgram(program, message string) error {
+	runcs := strings.TrimPrefix(message, "exec failed: unable to start container process: ")
+	switch strings.TrimPrefix(runcs, "exec: "+strconv.Quote(program)+": ") {
+	case "executable file not found in $PATH",
+		"stat " + program + ": no such file or directory",
+		"stat " + program + ": not a directory",
+		"executable file `" + program + "` not found in $PATH: No such file or directory", // crun
+		"open executable: Not a directory":
+		return ErrNoProgram
+	case "permission denied",
+		"is a directory",
+		"open executable: Permission denied", // crun
+		"open executable: Operation not permitted":
+		return ErrNotExecutable
 	}
 	return nil
 }

@@ -35,6 +35,12 @@ var (
 	ErrUndrained    = errors.New("it has ended, but not all that it wrote is passed on")
 )
 
+// Of Exec: what a shell tells by the statuses 127 and 126.
+var (
+	ErrNoProgram     = errors.New("no such program in the container")
+	ErrNotExecutable = errors.New("the program cannot be executed")
+)
+
 // Of standard streams.
 var (
 	ErrConsole  = errors.New("no terminal came over the console socket")

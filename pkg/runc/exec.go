@@ -26,9 +26,11 @@ type ExecOptions struct {
 // Env if the program is given by name. If the calling process is a subreaper it becomes its child, and is reaped as soon
 // as it ends, whether or not anybody waits: a zombie in its pid namespace would hold back the death of the container.
 //
-// Errors: ErrProcess, ErrNotExist, ErrNotRunning, ErrPaused; ErrConsole if its terminal does not arrive; an *Error
-// without a sentinel if the program cannot be run. After a failure nothing is left, but that a runtime killed at its time
-// limit may have started a process that nobody knows, which ends with the container.
+// Errors: ErrProcess, ErrNotExist, ErrNotRunning, ErrPaused; ErrNoProgram, ErrNotExecutable; ErrConsole if its terminal
+// does not arrive. A file in an unknown format is no error: runtimes see that too late, and the process ends with a status.
+// After a failure nothing is left, with two exceptions: a runtime killed at its time limit may have started a process that
+// nobody knows, which ends with the container; and crun 1.8.1 leaves an orphan, which is reaped in a container with a pid
+// namespace of its own and else is one of those of SetSubreaper.
 func (c *Container) Exec(ctx context.Context, process *specs.Process, o ExecOptions) (*ExecProcess, error) {
 	if err := checkProcess(process); err != nil {
 		return nil, fmt.Errorf("exec in container %s: %w", c.id, err)
@@ -50,7 +52,7 @@ func (c *Container) Exec(ctx context.Context, process *specs.Process, o ExecOpti
 		pl.abandon()
 		return nil, fmt.Errorf("exec in container %s: %w", c.id, err)
 	}
-	p, err := c.exec(ctx, cmd, pl)
+	p, err := c.exec(ctx, cmd, pl, process.Args[0])
 	if err != nil {
 		pl.abandon()
 		return nil, err
@@ -91,7 +93,7 @@ func (c *Container) execCommand(dir string, process *specs.Process, console *Con
 }
 
 // exec runs the command and takes charge of the process.
-func (c *Container) exec(ctx context.Context, cmd *Command, pl *plumbing) (x *ExecProcess, err error) {
+func (c *Container) exec(ctx context.Context, cmd *Command, pl *plumbing, program string) (x *ExecProcess, err error) {
 	since := bootTicks()
 	births.RLock()
 	defer func() {
@@ -102,7 +104,7 @@ func (c *Container) exec(ctx context.Context, cmd *Command, pl *plumbing) (x *Ex
 	}()
 	err = c.r.run(ctx, cmd, pl.files)
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
-		err = c.execFailed(ctx, cmd.failed(exitStatus(e.Sys().(syscall.WaitStatus)), ""))
+		err = c.execFailed(ctx, cmd.failed(exitStatus(e.Sys().(syscall.WaitStatus)), ""), program)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.r.discardExec(ctx, cmd))
@@ -128,7 +130,10 @@ func (c *Container) exec(ctx context.Context, cmd *Command, pl *plumbing) (x *Ex
 
 // execFailed asks for the state where the message tells nothing: crun 1.8.1 says that setns or clone failed when the
 // container has stopped a moment ago.
-func (c *Container) execFailed(ctx context.Context, failed *Error) error {
+func (c *Container) execFailed(ctx context.Context, failed *Error, program string) error {
+	if failed.Err == nil {
+		failed.Err = classifyProgram(program, failed.Message)
+	}
 	if failed.Err == nil {
 		if s, err := c.State(ctx); err == nil && s.Status == Stopped {
 			failed.Err = ErrNotRunning

@@ -279,9 +279,14 @@ func TestProcessesTellWhoMadeThem(t *testing.T) {
 
 func TestExecThatFails(t *testing.T) {
 	onEachRuntime(t, func(t *testing.T, w *world) {
-		c := w.run("a", "exec sleep 600")
-		missing, cwd := shell(""), shell("exit 0")
-		missing.Args, cwd.Cwd = []string{"no-such-program"}, "relative"
+		out := t.TempDir()
+		if err := os.WriteFile(filepath.Join(out, "file"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c := w.run("a", "exec sleep 600", outDir(out))
+		cwd := shell("exit 0")
+		cwd.Cwd = "relative"
+		program := func(name string) *specs.Process { p := shell(""); p.Args = []string{name}; return p }
 		terminal := shell("exit 0")
 		terminal.Terminal = true
 		null := devNull(t)
@@ -294,7 +299,11 @@ func TestExecThatFails(t *testing.T) {
 			{"none", nil, ExecOptions{}, ErrProcess},
 			{"no args", &specs.Process{Cwd: "/"}, ExecOptions{}, ErrProcess},
 			{"cwd", cwd, ExecOptions{}, ErrProcess},
-			{"missing", missing, ExecOptions{}, nil},
+			{"missing in PATH", program("no\"such"), ExecOptions{}, ErrNoProgram},
+			{"missing", program("/no/such"), ExecOptions{}, ErrNoProgram},
+			{"below a file", program("/bin/sh/x"), ExecOptions{}, ErrNoProgram},
+			{"a directory", program("/tmp"), ExecOptions{}, ErrNotExecutable},
+			{"no program", program("/out/file"), ExecOptions{}, ErrNotExecutable},
 			{"a file as terminal", terminal, ExecOptions{Stdout: null}, nil},
 			{"two ways", shell(""), ExecOptions{Stdout: null, Connections: &Connections{}}, nil},
 		} {

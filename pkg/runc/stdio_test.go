@@ -128,6 +128,23 @@ func TestContainersConnectionsBeforeTheStart(t *testing.T) {
 	})
 }
 
+// The streams are this Container's, whoever learns the exit status.
+func TestWaitOfOneThatAnotherReaped(t *testing.T) {
+	onEachRuntime(t, func(t *testing.T, w *world) {
+		stdout := &memory{}
+		c := w.joined("a", "echo hello; exit 5", Connections{Stdout: stdout})
+		w.start(c)
+		w.waitFor(container(t, w.Runtime, "a"), ExitStatus{Code: 5})
+		if _, err := c.Wait(t.Context()); !errors.Is(err, ErrNotChild) {
+			t.Errorf("%v", err)
+		}
+		if stdout.String() != "hello\n" || !stdout.closed {
+			t.Errorf("%q, closed: %v", stdout, stdout.closed)
+		}
+		c.exit = &ExitStatus{} // for the cleanup
+	})
+}
+
 // Without a pid namespace of its own others could hold the pipe open for ever.
 func TestWaitKillsWhatHoldsTheStreams(t *testing.T) {
 	onEachRuntime(t, func(t *testing.T, w *world) {
