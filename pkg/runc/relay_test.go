@@ -267,6 +267,30 @@ func TestFinishEndsWithWhatIsThere(t *testing.T) {
 	}
 }
 
+// A child may write faster than anybody reads.
+func TestRestIsBounded(t *testing.T) {
+	zero, err := os.Open("/dev/zero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer zero.Close()
+	to := &limited{most: 2 << 20}
+	rest(zero, to, make([]byte, chunk))
+	if to.written != 1<<20 {
+		t.Errorf("%d bytes", to.written)
+	}
+}
+
+// limited refuses more than most bytes.
+type limited struct{ written, most int }
+
+func (l *limited) Write(b []byte) (int, error) {
+	if l.written += len(b); l.written > l.most {
+		return 0, io.ErrShortWrite
+	}
+	return len(b), nil
+}
+
 func terminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
