@@ -12,6 +12,7 @@ import (
 //
 // A stream that ends does not end the others. Where a connection has CloseRead or CloseWrite, as those of net have, half
 // of it is closed; else it is closed when no stream uses it any more. So one connection may serve two or three streams.
+// Close must end a Read or Write under way, as it does for all of these.
 type Connections struct {
 	Stdin          io.ReadCloser
 	Stdout, Stderr io.WriteCloser

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,6 +64,8 @@ func TestConsoleSocketDoesNotWaitForEver(t *testing.T) {
 	s.Close()
 	s = listen(t)
 	defer s.Close()
+	ctx, cancel = context.WithTimeout(t.Context(), short)
+	defer cancel()
 	silent, err := net.Dial("unix", s.Path())
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +111,23 @@ func shortDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// disturb sends junk to the console socket that a runtime is given, if one is.
+func disturb(t *testing.T, r *Runtime) {
+	var peer sync.WaitGroup
+	peer.Go(func() {
+		for ; t.Context().Err() == nil; time.Sleep(time.Millisecond) {
+			if found, _ := filepath.Glob(r.stateDir + "/tty.*"); len(found) > 0 {
+				if c, err := net.Dial("unix", found[0]); err == nil { // else it does not listen yet
+					c.Write([]byte("junk"))
+					c.Close()
+					return
+				}
+			}
+		}
+	})
+	t.Cleanup(peer.Wait)
 }
 
 func send(t *testing.T, s *ConsoleSocket, data string, fds []int) {

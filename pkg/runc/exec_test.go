@@ -335,7 +335,7 @@ func TestExecByARuntimeThatLies(t *testing.T) {
 		want         error
 	}{
 		{name: "no pid file", script: "", want: ErrNoEffect},
-		{name: "no terminal", script: `sleep 600 & echo $! >"$pidfile"`, timeout: true, want: ErrConsole},
+		{name: "no terminal", script: `sleep 600 & echo $! >"$pidfile"`, want: ErrConsole},
 		{name: "no answer", script: `sleep 600 & echo $! >"$pidfile"; sleep 600`, timeout: true, want: ErrTimeout},
 		{name: "stopped", script: `echo '{"level":"error","msg":"setns: what?"}' >"$log"; exit 1`, want: ErrNotRunning},
 	} {
@@ -348,6 +348,7 @@ func TestExecByARuntimeThatLies(t *testing.T) {
 			state) echo '{"id":"a","status":"stopped","pid":0}' ;;
 			exec) `+c.script+` ;;
 			esac`)
+		disturb(t, r)
 		p := shell("")
 		p.Terminal = true
 		stdout := &memory{}

@@ -228,11 +228,12 @@ func TestFailedCreateLeavesTheConnectionsAlone(t *testing.T) {
 		{`{"root":{"path":"rootfs"},"process":{"args":["x"],"cwd":"/","terminal":true}}`, "", ErrNoEffect},
 		{`{"root":{"path":"rootfs"},"process":{"args":["x"],"cwd":"/","terminal":true}}`, `sleep 600 & echo $! >"$pidfile"; echo $! >"$root/pid"`, ErrConsole},
 	} {
-		r := scripted(t, short, `
+		r := scripted(t, long, `
 			case $verb in
 			create) mkdir "$root/$id"; `+c.script+` ;;
 			delete) rmdir "$root/$id"; [ ! -e "$root/pid" ] || kill -9 $(cat "$root/pid") ;;
 			esac`)
+		disturb(t, r)
 		bundle := plainBundle(t)
 		writeConfig(t, bundle, c.config)
 		stdout := &memory{}
