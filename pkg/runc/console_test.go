@@ -86,9 +86,11 @@ func TestConsoleSocketsPath(t *testing.T) {
 	if err := s.Close(); err != nil || exists(fits) {
 		t.Errorf("it is left: %v", err)
 	}
-	for _, path := range []string{fits + "x", "relative", filepath.Join(dir, "missing", "x")} {
-		if _, err := ListenConsole(path); err == nil {
-			t.Errorf("%s: no error", path)
+	for path, want := range map[string]string{
+		fits + "x": "108 bytes, at most 107", "relative": "absolute", filepath.Join(dir, "missing", "x"): "no such file",
+	} {
+		if _, err := ListenConsole(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
 }

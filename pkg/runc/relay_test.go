@@ -98,6 +98,9 @@ func TestRelayPassesEveryByteOn(t *testing.T) {
 	if stderr.String() != "\x00\xff" || !stderr.closed {
 		t.Errorf("standard error: %q, closed: %v", stderr.String(), stderr.closed)
 	}
+	if _, err := near.Write(nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the connection is not closed: %v", err)
+	}
 }
 
 // The ends of one connection are two things: standard output may end long before standard input.
@@ -120,25 +123,32 @@ func TestRelayClosesHalves(t *testing.T) {
 	eventually(t, "a write fails", func() bool { _, err := far.Write(b); return errors.Is(err, syscall.EPIPE) })
 }
 
-// What has no halves is closed when its last stream ends, and not before.
+// What two streams share is closed when the last of them ends, and not before: whole, or a half of it.
 func TestRelayClosesWhatIsShared(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	p, _, out, errOut := pipes(t, Connections{Stdout: writer, Stderr: writer})
-	p.Start()
-	out.Write([]byte("a"))
-	out.Close()
-	b := make([]byte, 1)
-	if _, err := io.ReadFull(reader, b); err != nil {
-		t.Fatal(err)
-	}
-	errOut.Write([]byte("b"))
-	errOut.Close()
-	if b, err := io.ReadAll(reader); string(b) != "b" || err != nil {
-		t.Errorf("%q, %v", b, err)
+	near, far := pair(t)
+	for _, c := range []struct {
+		near io.WriteCloser
+		far  io.Reader
+	}{{writer, reader}, {near, far}} {
+		p, _, out, errOut := pipes(t, Connections{Stdout: c.near, Stderr: c.near})
+		p.Start()
+		out.Write([]byte("a"))
+		out.Close()
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(c.far, b); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the relay has seen that", func() bool { _, err := p.outs[0].Stat(); return err != nil })
+		errOut.Write([]byte("b"))
+		errOut.Close()
+		if b, err := io.ReadAll(c.far); string(b) != "b" || err != nil {
+			t.Errorf("%q, %v", b, err)
+		}
 	}
 }
 
