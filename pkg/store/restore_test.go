@@ -346,6 +346,24 @@ func TestADamagedStoreTakesNoSnapshotsPlace(t *testing.T) {
 	}
 }
 
+// Nor does one with a record that cannot be read: what is moved away comes back without the damage.
+func TestADamagedRecordTakesNoSnapshotsPlace(t *testing.T) {
+	path := lived(t)
+	edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("status")).Put([]byte("web"), []byte("damaged")) })
+	db := open(t, path)
+	if _, err := db.Record("web"); err == nil {
+		t.Fatal("the damage is not noticed")
+	}
+	if _, ok := errors.AsType[*store.RecordError](db.Snapshot(t.Context())); !ok {
+		t.Error("it was taken")
+	}
+	db.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	restored(t, open(t, path))
+}
+
 // A reader that takes its time, as a snapshot on a slow disk does, holds up no commit, however much the file grows.
 func TestASlowSnapshotHoldsUpNobody(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "reconciler.db"))

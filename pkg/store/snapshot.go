@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,8 @@ import (
 func snapshotOf(path string) string { return path + ".snapshot" }
 
 // Snapshot writes what is committed into a file beside the store, for the day on which the store is damaged or gone. It is
-// made aside and moved into place, so there always is a whole one, and a file that turns out to be damaged takes nobody's
-// place: ErrCorrupt. Nothing is written if nothing was committed since the last call. The writer does not wait for it.
+// made aside and moved into place, so there always is a whole one. A file that turns out to be damaged, or has a record that
+// cannot be read, takes no good one's place: ErrCorrupt, or a *RecordError. Nothing is written if nothing was committed since the last call. The writer does not wait for it.
 // ctx cuts it short.
 func (db *DB) Snapshot(ctx context.Context) error {
 	if db.requests == nil {
@@ -41,6 +42,21 @@ func (db *DB) Snapshot(ctx context.Context) error {
 	return nil
 }
 
+// legible returns an error for a record that cannot be read, unless it is history.
+func legible(tx *bbolt.Tx) error {
+	for _, outer := range [][]byte{bucketMeta, bucketSources, bucketDesired, bucketConfigs, bucketOverrides, bucketStatus} {
+		for k, v := range (boltBucket{tx.Bucket(outer), outer, nil}).from(nil) {
+			if bytes.Equal(k, keySchema) || bytes.Equal(k, keyNames) {
+				continue
+			}
+			if _, err := v.unsealed(); err != nil {
+				return &RecordError{Bucket: v.at.bucket, Name: v.at.key, Err: err}
+			}
+		}
+	}
+	return nil
+}
+
 func writeSnapshot(ctx context.Context, tx *bbolt.Tx, path string) error {
 	aside := path + ".new"
 	f, err := createAside(aside)
@@ -57,6 +73,9 @@ func writeSnapshot(ctx context.Context, tx *bbolt.Tx, path string) error {
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = inspect(aside)
+	}
+	if err == nil {
+		err = legible(tx) // which follows pages, so they come first
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(aside))
