@@ -35,7 +35,7 @@ func tellHold(cmd *cobra.Command, down *api.Down, more string) {
 // tellRestored tells on stderr that what is shown may be older than what runs.
 func tellRestored(cmd *cobra.Command, restored *api.Restored) {
 	if restored != nil {
-		complain(cmd.ErrOrStderr(), fmt.Errorf("%s of %s, and the manifests were not read since: nothing is begun, and nothing stopped",
+		complain(cmd.ErrOrStderr(), fmt.Errorf("%s, as of %s, and the manifests were not read since: nothing is begun, and nothing stopped",
 			clean(restored.Why), stamp(restored.Snapshot)))
 	}
 }

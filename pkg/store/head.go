@@ -29,7 +29,7 @@ func oneHeaded(f *os.File, b *bbolt.DB) (*Restored, error) {
 		return nil, nil
 	}
 	return &Restored{At: time.Now().UTC(), Snapshot: info.ModTime().UTC(),
-		Why: "one of the two heads of the store is damaged, so its last transaction may be missing; it says what it said before"}, nil
+		Why: "one of the two heads of the store is damaged, so its last transaction may be missing; it is used as it was before"}, nil
 }
 
 func wholeHead(page []byte) bool {

@@ -13,9 +13,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Restored is the mark of a store that was put together from a snapshot, or has lost its last transaction. What it says may be older than what runs: which
-// names are wanted and how, what verbs said, how far each attempt had come. It stands until all manifests were read
-// (Change.ManifestsRead), over restarts, and for as long Record.InDoubt is set.
+// Restored is the mark of a store that was put together from a snapshot, or has lost its last transaction. What it says may
+// be older than what runs: which names are wanted and how, what verbs said, how far each attempt had come. The mark stands
+// until all manifests were read (Change.ManifestsRead), over restarts, and for as long Record.InDoubt is set.
 type Restored struct {
 	At       time.Time `json:"at"`
 	Snapshot time.Time `json:"snapshot"` // when what it says was written
@@ -73,9 +73,9 @@ func setAside(path string) (aside string, err error) {
 		return "", err
 	}
 	for _, e := range beside {
-		aside := filepath.Join(filepath.Dir(path), e.Name())
-		if kept, err := e.Info(); err == nil && strings.HasPrefix(aside, path+corrupt) && os.SameFile(kept, file) {
-			return aside, nil
+		kept, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), filepath.Base(path)+corrupt) && os.SameFile(kept, file) {
+			return filepath.Join(filepath.Dir(path), e.Name()), nil
 		}
 	}
 	aside = path + corrupt + time.Now().UTC().Format("20060102T150405.000000000Z")
@@ -146,7 +146,7 @@ func fill(to *os.File, snapshot string) (Restored, error) {
 // number alone stays on record. What cannot be read stays as it is.
 func doubt(tx tx, mark Restored, boot string) error {
 	when := mark.Snapshot.Format(time.RFC3339)
-	events := []Event{recoveredEvent(mark.Why + " of " + when +
+	events := []Event{recoveredEvent(mark.Why + ", as of " + when +
 		": what happened since is not in it, and what `apply` said since is to be applied again")}
 	tell := func(object, what string) {
 		events = append(events, Event{Time: mark.At, Type: Warning, Reason: "InDoubt", Object: object,

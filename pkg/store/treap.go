@@ -1,7 +1,5 @@
 package store
 
-import "hash/fnv"
-
 // node is the root of a treap: a search tree by key, and a heap by weight, which is a hash of the key. So its shape follows
 // from its keys alone, and is flat enough whatever they are. No node is ever changed: a change copies those on the way to
 // it, and whoever holds the old root has the old tree.
@@ -28,9 +26,18 @@ func (n *node) get(key string) any {
 
 // put returns the tree with the value in it.
 func (n *node) put(key string, value any) *node {
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return n.with(&node{key: key, value: value, weight: h.Sum32()})
+	return n.with(&node{key: key, value: value, weight: weigh(key)})
+}
+
+// weigh hashes a key: FNV-1a, and then what makes its high bits, which decide, differ for keys that differ at their ends.
+func weigh(key string) uint32 {
+	h := uint32(2166136261)
+	for i := range len(key) {
+		h = (h ^ uint32(key[i])) * 16777619
+	}
+	h = (h ^ h>>16) * 0x85ebca6b
+	h = (h ^ h>>13) * 0xc2b2ae35
+	return h ^ h>>16
 }
 
 // with is put. The root that it returns is a new one, so its caller may change it.
