@@ -12,17 +12,22 @@ import (
 	"reconciler.dev/reconciler/internal/runctest"
 )
 
-// stop ends the controller in order, the containers running on: it leaves a snapshot of its store.
-func (w *world) stop() {
+// stop ends the controller in order, the containers running on, and returns the snapshot of its store that it leaves.
+func (w *world) stop() (snapshot []byte) {
 	w.t.Helper()
 	w.must(w.daemon.Process.Signal(syscall.SIGTERM))
 	_ = w.daemon.Wait() // that it was told to end is an error of its own
 	w.daemon = nil
+	snapshot, err := os.ReadFile(filepath.Join(w.root, "state/reconciler.db.snapshot"))
+	w.must(err)
+	return snapshot
 }
 
-// damage spoils the store of a controller that does not run: a page in the middle of it.
-func (w *world) damage() {
+// damage spoils the store of a controller that does not run. Its snapshot is to be that one: on a slow machine there may be
+// another by now.
+func (w *world) damage(snapshot []byte) {
 	w.t.Helper()
+	w.must(os.WriteFile(filepath.Join(w.root, "state/reconciler.db.snapshot"), snapshot, 0o600))
 	path := filepath.Join(w.root, "state/reconciler.db")
 	b, err := os.ReadFile(path)
 	w.must(err)
@@ -66,7 +71,7 @@ func TestADamagedStoreComesBackFromItsSnapshot(t *testing.T) {
 	w.run("stop", "off")
 	w.phase("off", "Stopped")
 	w.settled()
-	w.stop()
+	snapshot := w.stop()
 
 	w.start()
 	w.run("restart", "web")
@@ -79,7 +84,7 @@ func TestADamagedStoreComesBackFromItsSnapshot(t *testing.T) {
 	w.kill()
 	w.must(os.WriteFile(filepath.Join(w.out, "go"), []byte("\n"), 0))
 	w.until("the job has ended", func() bool { return !alive(job) })
-	w.damage()
+	w.damage(snapshot)
 
 	w.start()
 	w.told("node", "StoreRecovered")
@@ -133,7 +138,7 @@ func TestADamagedStoreWithoutManifests(t *testing.T) {
 	w.phase("web", "Stopped")
 	w.phase("gone", "Stopped")
 	w.settled()
-	w.stop()
+	snapshot := w.stop()
 
 	w.start()
 	w.run("up")
@@ -144,7 +149,7 @@ func TestADamagedStoreWithoutManifests(t *testing.T) {
 	w.until("gone is gone", func() bool { return w.get("gone") == nil })
 	w.settled()
 	w.kill()
-	w.damage()
+	w.damage(snapshot)
 	manifests := filepath.Join(w.root, "manifests")
 	w.must(os.Rename(manifests, manifests+".away"))
 
@@ -173,7 +178,7 @@ func TestADamagedStoreWithoutManifests(t *testing.T) {
 	if plan := w.run("plan"); plan != "" {
 		t.Errorf("plan: %s", plan)
 	}
-	w.must(os.Remove(manifests)) // the empty one that the controller has made in its place
+	w.must(os.RemoveAll(manifests)) // the empty one that the controller has made in its place
 	w.must(os.Rename(manifests+".away", manifests))
 	w.told("node", "ManifestsRead")
 	w.until("gone is gone", func() bool { return w.get("gone") == nil })

@@ -267,6 +267,24 @@ func TestFlippedBits(t *testing.T) {
 	}
 }
 
+// TestCuts ends a file at each page, and within it. A file without its last pages is one that was set aside, or they were not
+// in use.
+func TestCuts(t *testing.T) {
+	files, said := versions(t)
+	last, want := files[len(files)-1], said[len(said)-1]
+	whole, aside := 0, 0
+	for size := 0; size <= len(last); size += page / 2 {
+		if survives(t, last[:size], want, func(where, word string) bool { return want[where] == word }) {
+			whole++
+		} else {
+			aside++
+		}
+	}
+	if whole == 0 || aside < 4 {
+		t.Errorf("%d were taken as they were, %d were set aside", whole, aside)
+	}
+}
+
 // survives opens a file and holds what it says: each word is fit, and for what is missing of all there is an error that says
 // that it cannot be read. It returns false for a file that was set aside.
 func survives(t *testing.T, file []byte, all map[string]string, fit func(where, word string) bool, lost ...*int) bool {
