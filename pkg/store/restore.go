@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,9 +142,7 @@ func fill(to *os.File, snapshot string) (Restored, error) {
 	return Restored{At: time.Now().UTC(), Snapshot: info.ModTime().UTC()}, err
 }
 
-// doubt makes what a snapshot says true to what is known of it: that it was so once. What a verb said may have been taken
-// back. An attempt that had run nothing may have run since, and may have ended: only what is left of it can tell, so its
-// number alone stays on record. What cannot be read stays as it is.
+// doubt makes what a snapshot says true to what is known of it: that it was so once. What cannot be read stays as it is.
 func doubt(tx tx, mark Restored, boot string) error {
 	when := mark.Snapshot.Format(time.RFC3339)
 	events := []Event{recoveredEvent(mark.Why + ", as of " + when +
@@ -152,44 +151,53 @@ func doubt(tx tx, mark Restored, boot string) error {
 		events = append(events, Event{Time: mark.At, Type: Warning, Reason: "InDoubt", Object: object,
 			Message: what + ", as of " + when + "; it stops nothing that runs until it is said again"})
 	}
-	for _, r := range rowsOf(tx.bucket(bucketStatus)) {
-		rec, err := decodeRecord(string(r.key), r.value)
+	meta := tx.bucket(bucketMeta)
+	err := errors.Join(doubtRecords(tx.bucket(bucketStatus)), doubtVerbs(tx.bucket(bucketOverrides), tell), doubtHold(meta, boot, tell))
+	return errors.Join(err, meta.put(keyRestored, mark), putEvents(tx, events))
+}
+
+// doubtRecords leaves no attempt on record that had run nothing: it may have run since, and may have ended. Only what is left
+// of it can tell, so its number alone stays.
+func doubtRecords(status bucket) error {
+	for _, row := range rowsOf(status) {
+		r, err := decodeRecord(string(row.key), row.value)
 		if err != nil {
 			continue
 		}
-		var kept []Attempt
-		for _, a := range rec.Attempts {
-			if a.Over || !a.StartCommitted.IsZero() {
-				kept = append(kept, a)
-			}
-		}
-		rec.Attempts = kept
-		if err := putRecord(tx, &rec); err != nil {
+		r.Attempts = slices.DeleteFunc(r.Attempts, func(a Attempt) bool { return !a.Over && a.StartCommitted.IsZero() })
+		if err := status.put(row.key, r); err != nil {
 			return err
 		}
 	}
-	verbs := tx.bucket(bucketOverrides)
-	for _, r := range rowsOf(verbs) {
-		v, err := decodeVerbs(r.value)
+	return nil
+}
+
+// doubtVerbs marks what verbs said: it may have been taken back.
+func doubtVerbs(verbs bucket, tell func(object, what string)) error {
+	for _, row := range rowsOf(verbs) {
+		v, err := decodeVerbs(row.value)
 		if err != nil || v.Override == nil {
 			continue
 		}
 		v.Override = new(*v.Override) // what is read may be shared
 		v.Override.InDoubt = true
-		if err := verbs.put(r.key, v); err != nil {
+		if err := verbs.put(row.key, v); err != nil {
 			return err
 		}
-		tell(string(r.key), fmt.Sprintf("%s by %s", v.Override.State, v.Override.By))
+		tell(string(row.key), fmt.Sprintf("%s by %s", v.Override.State, v.Override.By))
 	}
-	meta := tx.bucket(bucketMeta)
-	if d, err := decode(meta.get(keyDown), func(d *Down) bool { return d.BootID == boot }); err == nil {
-		d.InDoubt = true
-		if err := meta.put(keyDown, d); err != nil {
-			return err
-		}
-		tell("node", d.override().By+"; `reconciler down` or `up` says it")
+	return nil
+}
+
+// doubtHold marks what holds the node, likewise.
+func doubtHold(meta bucket, boot string, tell func(object, what string)) error {
+	d, err := decode(meta.get(keyDown), func(d *Down) bool { return d.BootID == boot })
+	if err != nil {
+		return nil // there is none, or none that counts
 	}
-	return errors.Join(meta.put(keyRestored, mark), putEvents(tx, events))
+	d.InDoubt = true
+	tell("node", d.override().By+"; `reconciler down` or `up` says it")
+	return meta.put(keyDown, d)
 }
 
 // Restored is the mark of a restored store, nil if there is none. Only one that cannot be read is a *RecordError.

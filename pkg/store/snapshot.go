@@ -17,8 +17,8 @@ func snapshotOf(path string) string { return path + ".snapshot" }
 
 // Snapshot writes what is committed into a file beside the store, for the day on which the store is damaged or gone. It is
 // made aside and moved into place, so there always is a whole one. A file that turns out to be damaged, or has a record that
-// cannot be read, takes no good one's place: ErrCorrupt, or a *RecordError. Nothing is written if nothing was committed since the last call. The writer does not wait for it.
-// ctx cuts it short.
+// cannot be read, takes no good one's place: ErrCorrupt, or a *RecordError. Nothing is written if nothing was committed since
+// the last call. The writer does not wait for it. ctx cuts it short.
 func (db *DB) Snapshot(ctx context.Context) error {
 	if db.requests == nil {
 		return ErrReadOnly
