@@ -36,7 +36,7 @@ func TestSaidAgainIsNotInDoubt(t *testing.T) {
 	if err != nil || down.InDoubt || down.By != "uid 7" {
 		t.Errorf("%+v, %v", down, err)
 	}
-	if err := w.Up(t.Context(), "root"); err != nil {
+	if err := w.Up(t.Context(), "", "root"); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Stop(t.Context(), "web", "uid 7"); err != nil {
