@@ -102,7 +102,9 @@ func golden(t *testing.T, file string, got []byte) {
 func TestDeriveErrors(t *testing.T) {
 	const rest = `"process":{"args":["a"],"cwd":"/"},"root":{"path":"r"}`
 	for _, c := range []struct{ name, config, want string }{
-		{"bind without source", `{` + rest + `,"mounts":[{"type":"bind"}]}`, "config.json: mounts[0].source: is missing: a bind mount needs one"},
+		{"bind without option", `{` + rest + `,"mounts":[{"type":"bind","source":"data","options":["ro"]}]}`,
+			"config.json: mounts[0].options: must have bind or rbind: runtimes refuse a mount of type bind without one"},
+		{"bind without source", `{` + rest + `,"mounts":[{"type":"bind","options":["bind"]}]}`, "config.json: mounts[0].source: is missing: a bind mount needs one"},
 		{"mounts no list", `{` + rest + `,"mounts":{}}`, "config.json: mounts: must be a list, is an object"},
 		{"mount no object", `{` + rest + `,"mounts":[3]}`, "config.json: mounts[0]: must be an object, is a number"},
 		{"annotations", `{` + rest + `,"annotations":[]}`, "config.json: annotations: must be an object, is a list"},
@@ -111,7 +113,7 @@ func TestDeriveErrors(t *testing.T) {
 		{"evil twin by Unicode folding", `{` + rest + `,"linux":{"cgroup\u017fPath":"/x"}}`,
 			"config.json: linux.cgroupſPath: write it cgroupsPath: runtimes take it for the same field"},
 		{"evil section", `{` + rest + `,"Linux":{}}`, "config.json: Linux: write it linux: runtimes take it for the same field"},
-		{"evil source", `{` + rest + `,"mounts":[{"type":"bind","source":"/a","Source":"b"}]}`,
+		{"evil source", `{` + rest + `,"mounts":[{"options":["bind"],"source":"/a","Source":"b"}]}`,
 			"config.json: mounts[0].Source: write it source: runtimes take it for the same field"},
 		{"oomScoreAdj", `{"process":{"args":["a"],"cwd":"/","oomScoreAdj":"1"},"root":{"path":"r"}}`,
 			"config.json: process.oomScoreAdj: must be a number, is a string"},

@@ -58,6 +58,9 @@ func (o object) facts() (f Facts, err error) {
 	if err != nil {
 		return Facts{}, err
 	}
+	if err := o.checkResources(); err != nil {
+		return Facts{}, err
+	}
 	return f, nil
 }
 

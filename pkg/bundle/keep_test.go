@@ -96,7 +96,7 @@ func owned(before, after map[string]any) {
 
 func bound(mount map[string]any) bool {
 	options, _ := mount["options"].([]any)
-	return mount["type"] == "bind" || slices.Contains(options, any("bind")) || slices.Contains(options, any("rbind"))
+	return slices.Contains(options, any("bind")) || slices.Contains(options, any("rbind"))
 }
 
 // drawConfig is a valid core, with whatever else at every level of it.
@@ -120,6 +120,9 @@ func drawConfig(t *rapid.T) map[string]any {
 			maybe(mount, "options", func() any {
 				return rapid.SampledFrom([]any{nil, []any{"ro", "rbind"}, []any{"bind"}, []any{}}).Draw(t, "list")
 			})
+			if mount["type"] == "bind" && !bound(mount) {
+				mount["options"] = []any{"bind"} // else it is refused
+			}
 			return mount
 		})
 	})

@@ -43,8 +43,8 @@ func (o object) bindSources(bundle string) error {
 	return nil
 }
 
-// isBind goes by the options, as runtimes do, or by the type: one without the option is refused by runc 1.1 and crun 1.8,
-// but what the bundle means is clear.
+// isBind goes by the options, as runtimes do. A mount of type bind without the option is refused by all of them, at each
+// create anew.
 func (o object) isBind() (bool, error) {
 	name, err := o.text("type")
 	if err != nil {
@@ -54,7 +54,11 @@ func (o object) isBind() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return name == "bind" || slices.Contains(options, "bind") || slices.Contains(options, "rbind"), nil
+	bind := slices.Contains(options, "bind") || slices.Contains(options, "rbind")
+	if name == "bind" && !bind {
+		return false, wrong(o.field("options"), "must have bind or rbind: runtimes refuse a mount of type bind without one")
+	}
+	return bind, nil
 }
 
 // hostHooks are the kinds whose path is one of the host, according to the runtime spec's config.md: startContainer's is
