@@ -137,11 +137,14 @@ func pairs(m map[string]string) string {
 }
 
 func wantedBy(c *api.Container) string {
-	o := c.Status.Override
-	if o == nil {
-		return string(c.Spec.State)
+	by := string(c.Spec.State)
+	if o := c.Status.Override; o != nil {
+		by = fmt.Sprintf("%s, by an override of %s at %s; the manifest says %s", o.State, o.By, stamp(o.At), c.Spec.State)
 	}
-	return fmt.Sprintf("%s, by an override of %s at %s; the manifest says %s", o.State, o.By, stamp(o.At), c.Spec.State)
+	if held(c) {
+		by = "Stopped while the node is held, then " + by
+	}
+	return by
 }
 
 func nextRestart(at *time.Time) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 
 	"reconciler.dev/reconciler/pkg/api"
 	"reconciler.dev/reconciler/pkg/desired"
+	"reconciler.dev/reconciler/pkg/reconcile"
 )
 
 // none stands for what does not apply.
@@ -153,12 +155,16 @@ func textOf(s *string) string {
 
 // wanted is the state that is wanted, and whether a verb said so.
 func wanted(c *api.Container) string {
-	if o := c.Status.Override; o != nil {
-		by := "override"
-		if strings.HasPrefix(o.By, "down by ") {
-			by = "down"
-		}
-		return string(o.State) + "(" + by + ")"
+	switch o := c.Status.Override; {
+	case held(c):
+		return string(desired.Stopped) + "(down)"
+	case o != nil:
+		return string(o.State) + "(override)"
 	}
 	return string(c.Spec.State)
+}
+
+// held: it is stopped, or being stopped, because the whole node is held.
+func held(c *api.Container) bool {
+	return slices.ContainsFunc(c.Status.Conditions, func(k reconcile.Condition) bool { return k.Reason == "NodeDown" })
 }

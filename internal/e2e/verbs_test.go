@@ -110,12 +110,15 @@ func TestDownHoldsTheNode(t *testing.T) {
 	w.settled()
 	for _, name := range []string{"web", "app", "late"} {
 		w.phase(name, "Stopped")
+		if c := w.get(name); c.Status.Override != nil || c.Status.Conditions[0].Reason != "NodeDown" {
+			t.Errorf("%s: %+v", name, c.Status)
+		}
 	}
 	w.run("up")
 	w.run("wait", "web", "app", "late", "--for=phase=Running")
 	for _, name := range []string{"web", "app"} {
-		if exits := w.exits(name); len(exits) != 1 {
-			t.Errorf("%s ended %d times", name, len(exits))
+		if exits := w.exits(name); len(exits) != 1 || exits[0].Reason != "NodeDown" {
+			t.Errorf("%s ended so: %+v", name, exits)
 		}
 	}
 }

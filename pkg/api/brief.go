@@ -22,6 +22,7 @@ type brief struct {
 	} `json:"spec"`
 	Status struct {
 		Phase        reconcile.Phase `json:"phase"`
+		Reason       string          `json:"reason"` // of the conditions
 		Instance     *string         `json:"instance"`
 		PID          *int            `json:"pid"`
 		StartedAt    *time.Time      `json:"startedAt"`
@@ -40,6 +41,9 @@ func briefly(list List[Container]) List[brief] {
 		s := &c.Status
 		b.Status.Phase, b.Status.Instance, b.Status.PID, b.Status.StartedAt = s.Phase, s.Instance, s.PID, s.StartedAt
 		b.Status.RestartCount, b.Status.Override, b.Status.LastExit = s.RestartCount, s.Override, s.LastExit
+		for _, k := range s.Conditions {
+			b.Status.Reason = k.Reason // the same in all
+		}
 	}
 	return short
 }
@@ -50,6 +54,9 @@ func (b *brief) container() (c Container) {
 	c.Spec.Bundle, c.Spec.State = b.Spec.Bundle, b.Spec.State
 	s := &c.Status
 	s.Phase, s.Instance, s.PID, s.StartedAt = b.Status.Phase, b.Status.Instance, b.Status.PID, b.Status.StartedAt
+	for _, typ := range Conditions {
+		s.Conditions = append(s.Conditions, reconcile.Condition{Type: typ, Reason: b.Status.Reason})
+	}
 	s.RestartCount, s.Override, s.LastExit = b.Status.RestartCount, b.Status.Override, b.Status.LastExit
 	return c
 }

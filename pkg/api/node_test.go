@@ -257,8 +257,11 @@ func TestDownAndUp(t *testing.T) {
 	if err != nil || state.Down == nil || *state.Down != first || !slices.Equal(state.Live, []string{"web"}) {
 		t.Errorf("state %+v, %v", state, err)
 	}
-	if c, err := w.Container(t.Context(), "web"); err != nil || c.Status.Override == nil || c.Status.Override.By != "down by root: new disk" {
+	if c, err := w.Container(t.Context(), "web"); err != nil || c.Status.Override != nil {
 		t.Errorf("%+v, %v", c, err)
+	}
+	if list, err := w.Brief(t.Context()); err != nil || list.Items[0].Status.Override != nil || list.Items[0].Status.Conditions[0].Reason != "NodeDown" {
+		t.Errorf("the ended one: %+v, %v", list, err)
 	}
 	err = w.Pause(t.Context(), "web", "root")
 	if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "held (down by root: new disk): `reconciler up`") {

@@ -17,7 +17,7 @@ type Reading interface {
 	// Containers are in name order.
 	Containers(ctx context.Context) (List[Container], error)
 	// Brief is Containers with no more in them than a table shows: names, labels and source, bundle and state, and of the
-	// status phase, instance, pid, startedAt, restartCount, override and lastExit.
+	// status phase, the conditions' reason, instance, pid, startedAt, restartCount, override and lastExit.
 	Brief(ctx context.Context) (List[Container], error)
 	// Container returns an error that is ErrNotFound for a name that is not wanted.
 	Container(ctx context.Context, name string) (*Container, error)

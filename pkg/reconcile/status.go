@@ -45,7 +45,7 @@ type Status struct {
 	NextRestartAt      *time.Time      `json:"nextRestartAt"`
 	ObservedGeneration int64           `json:"observedGeneration"`
 	SpecHash           string          `json:"specHash"`
-	Override           *store.Override `json:"override"`
+	Override           *store.Override `json:"override"` // by a verb; a node that is held is reason NodeDown
 	Message            string          `json:"message"`
 	LastExit           *store.Exit     `json:"lastExit"`
 }
@@ -61,7 +61,7 @@ func StatusOf(d *store.Desired, have observed.Snapshot, r store.Record, now time
 		s.Instance = new(observed.InstanceID(r.Name, r.LastAttempt))
 	}
 	if d != nil {
-		s.Override = d.Override()
+		s.Override = d.Verbs.Override
 		if d.SpecHash() != r.SpecHash {
 			s.RestartCount = 0
 		}
@@ -103,6 +103,9 @@ func (v *view) phase() (Phase, string) {
 	case string(Failed):
 		return Failed, v.lastWord()
 	default: // Stopped and Completed
+		if v.d.Held != nil {
+			return Phase(idle), "the node is held: " + v.d.Held.By
+		}
 		return Phase(idle), v.problem()
 	}
 }
@@ -161,6 +164,8 @@ func (v *view) reason(p Phase) string {
 		return v.cur.Stop.Reason
 	case p == Pending && v.idle() != "":
 		return v.idle()
+	case p == Stopped && v.d.Held != nil:
+		return "NodeDown"
 	}
 	return string(p)
 }

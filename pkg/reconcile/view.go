@@ -138,6 +138,8 @@ func (v *view) unwanted() string {
 		return "NotDesired"
 	case v.d.State() == desired.Stopped && v.saidInDoubt():
 		return "" // what ends now would not come back
+	case v.d.Held != nil:
+		return "NodeDown"
 	case v.d.State() == desired.Stopped:
 		return "Stopped"
 	case v.d.InputHash == "":
