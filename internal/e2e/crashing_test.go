@@ -41,7 +41,7 @@ func newCrashing(t *testing.T) *crashing {
 	c.must(err)
 	overlay, woven, err := weave.Overlay(root, strings.Fields(string(dirs)), t.TempDir())
 	c.must(err)
-	build := exec.Command("go", "build", "-overlay", overlay, "-o", filepath.Dir(c.program)+"/", "reconciler.dev/reconciler/cmd/...")
+	build := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", filepath.Dir(c.program)+"/", "reconciler.dev/reconciler/cmd/...")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)

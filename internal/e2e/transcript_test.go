@@ -115,7 +115,7 @@ func (s *shell) run(command string) (lines []string, status int) {
 	if _, err := fmt.Fprintf(s.stdin, "%s\nstatus=$?; echo; echo '%s'$status; (exit $status)\n", command, theEnd); err != nil {
 		s.t.Fatalf("%s: %v", command, err)
 	}
-	limit := time.After(5 * patience)
+	limit := time.After(3 * patience)
 	for {
 		select {
 		case line, open := <-s.lines:
@@ -145,7 +145,7 @@ func (s *shell) follow(steps []step) {
 	for i, step := range steps {
 		mayFail := i+1 < len(steps) && steps[i+1].command == "echo $?"
 		again := asks.MatchString(step.command)
-		for end := time.Now().Add(2 * patience); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			lines, status := s.run(step.command)
 			if fits(step.output, lines) && (status == 0 || mayFail) {
 				break

@@ -37,7 +37,8 @@ func build() (err error) {
 	if bin, err = filepath.Abs("../../bin/e2e"); err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-o", bin+"/", "reconciler.dev/reconciler/cmd/...", "reconciler.dev/reconciler/hack/oldkernel")
+	// -trimpath as in the Makefile: what was compiled for one serves the other, and the copy of the tutorial.
+	cmd := exec.Command("go", "build", "-trimpath", "-o", bin+"/", "reconciler.dev/reconciler/cmd/...", "reconciler.dev/reconciler/hack/oldkernel")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
