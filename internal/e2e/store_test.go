@@ -47,6 +47,13 @@ func (w *world) aside() []string {
 	return found
 }
 
+// runsOn waits until a controller that has just begun has found the container, and fails if it is not the process it was.
+func (w *world) runsOn(name string, pid int) {
+	w.t.Helper()
+	w.running(name, 0)
+	w.undisturbed(name, pid)
+}
+
 // complaints are what a verb says on stderr.
 func (w *world) complaints(args ...string) string {
 	var complaint bytes.Buffer
@@ -93,7 +100,7 @@ func TestADamagedStoreComesBackFromItsSnapshot(t *testing.T) {
 	w.phase("job", "Failed")
 	w.settled()
 	for name, pid := range map[string]int{"web": web, "off": off, "new": fresh} {
-		w.undisturbed(name, pid)
+		w.runsOn(name, pid)
 	}
 	if exits := w.oneEach("job", 1); *exits[0].ExitCode != 7 || exits[0].PID != job {
 		t.Errorf("%+v", exits[0])
@@ -118,7 +125,7 @@ func TestADamagedStoreComesBackFromItsSnapshot(t *testing.T) {
 	w.phase("off", "Stopped")
 	w.restart()
 	w.settled()
-	w.undisturbed("web", web)
+	w.runsOn("web", web)
 	if len(w.aside()) != 1 {
 		t.Errorf("set aside: %v", w.aside())
 	}
@@ -166,7 +173,7 @@ func TestADamagedStoreWithoutManifests(t *testing.T) {
 			out := w.complaints("get")
 			return strings.Contains(out, "manifests were not read") && strings.Contains(out, "restored store")
 		})
-		w.undisturbed("web", pid)
+		w.runsOn("web", pid)
 		if c := w.get("gone"); c.Status.PID != nil {
 			t.Errorf("it was started: %+v", c.Status)
 		}
@@ -183,7 +190,7 @@ func TestADamagedStoreWithoutManifests(t *testing.T) {
 	w.told("node", "ManifestsRead")
 	w.until("gone is gone", func() bool { return w.get("gone") == nil })
 	w.settled()
-	w.undisturbed("web", pid)
+	w.runsOn("web", pid)
 	if out := w.complaints("get"); strings.Contains(out, "restored") {
 		t.Errorf("get still tells %q", out)
 	}
