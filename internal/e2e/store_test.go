@@ -182,8 +182,10 @@ func TestADamagedStoreWithoutManifests(t *testing.T) {
 	w.restart()
 	doubted()
 	w.run("up")
-	if plan := w.run("plan"); plan != "" {
-		t.Errorf("plan: %s", plan)
+	w.settled()
+	w.runsOn("web", pid)
+	if c := w.get("gone"); c.Status.PID != nil || c.Status.Attempt > 2 {
+		t.Errorf("it was started: %+v", c.Status)
 	}
 	w.must(os.RemoveAll(manifests)) // the empty one that the controller has made in its place
 	w.must(os.Rename(manifests+".away", manifests))
