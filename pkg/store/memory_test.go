@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/store"
 	"reconciler.dev/reconciler/pkg/store/storetest"
 )
@@ -38,6 +39,42 @@ func TestMemoryIsCutOff(t *testing.T) {
 	}
 	if err := db.Commit(t.Context(), store.Change{}); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("commit to a closed store: %v", err)
+	}
+}
+
+// Marking one disk as in doubt changes nothing that another one shares with it.
+func TestMemoryInDoubt(t *testing.T) {
+	disk := new(store.Memory)
+	db := disk.Open("boot")
+	commit := func(c store.Change) {
+		t.Helper()
+		if err := db.Commit(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun := store.Record{Name: "web", LastAttempt: 2, Attempts: []store.Attempt{{Number: 1, Instance: "web.1", IntentAt: epoch}, {Number: 2, Instance: "web.2", Over: true}}}
+	commit(store.Change{Desired: []store.Desired{named("web")}, Record: &begun, Down: &store.Down{By: "root", BootID: "boot"}})
+	stop := func(v *store.Verbs) error { v.Override = &store.Override{State: desired.Stopped}; return nil }
+	if err := db.UpdateVerbs(t.Context(), "web", stop); err != nil {
+		t.Fatal(err)
+	}
+	other := disk.Clone()
+	if err := disk.Doubt(store.Restored{At: epoch}, "boot"); err != nil {
+		t.Fatal(err)
+	}
+	for what, m := range map[string]struct {
+		disk     *store.Memory
+		doubted  bool
+		attempts []store.Attempt
+	}{"marked": {disk, true, begun.Attempts[1:]}, "not marked": {other, false, begun.Attempts}} {
+		r, err := m.disk.Open("boot").Record("web")
+		if err != nil || r.InDoubt != m.doubted || !reflect.DeepEqual(r.Attempts, m.attempts) {
+			t.Errorf("%s: %+v, %v", what, r, err)
+		}
+		d, err := m.disk.Open("boot").Desired("web")
+		if err != nil || d.Held.InDoubt != m.doubted || d.Verbs.Override.InDoubt != m.doubted {
+			t.Errorf("%s: %+v, %v", what, d, err)
+		}
 	}
 }
 

@@ -164,7 +164,7 @@ func doubtRecords(status bucket) error {
 		if err != nil {
 			continue
 		}
-		r.Attempts = slices.DeleteFunc(r.Attempts, func(a Attempt) bool { return !a.Over && a.StartCommitted.IsZero() })
+		r.Attempts = slices.DeleteFunc(slices.Clone(r.Attempts), func(a Attempt) bool { return !a.Over && a.StartCommitted.IsZero() })
 		if err := status.put(row.key, r); err != nil {
 			return err
 		}
