@@ -25,7 +25,7 @@ var fileFaults = []fault{
 	{"exit files wiped", func(k *killer, ctx context.Context) error { return k.wipe("exits") }},
 	{"store removed", damagedStore(func(k *killer, path string) error { return os.Remove(path) })},
 	{"store truncated", damagedStore((*killer).truncate)},
-	{"store with flipped bits", damagedStore((*killer).flip)},
+	{"store with flipped bits", flippedStore},
 	{"state disk full", fullDisk("state")},
 	{"run disk full", fullDisk("run")},
 	{"logs disk full", fullDisk("logs")},
@@ -166,6 +166,20 @@ func (k *killer) truncate(path string) error {
 		return err
 	}
 	return os.Truncate(path, k.rng.Int64N(info.Size()))
+}
+
+// flippedStore damages it in places. What the controller then cannot read it tells and leaves alone, so that somebody may
+// look; who wants to go on without removes the store.
+func flippedStore(k *killer, ctx context.Context) error {
+	if err := damagedStore((*killer).flip)(k, ctx); err != nil {
+		return err
+	}
+	problems, err := k.w.Problems(ctx)
+	if err != nil || len(problems) == 0 {
+		return err
+	}
+	k.tell("it cannot be read: %q", problems)
+	return damagedStore(func(_ *killer, path string) error { return os.Remove(path) })(k, ctx)
 }
 
 // flip turns a few bits over.

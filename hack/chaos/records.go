@@ -42,12 +42,13 @@ func (r *recorder) collectOffline(ctx context.Context, w *scratch.World) error {
 			if err != nil && strings.Contains(err.Error(), "not found") {
 				return nil
 			}
+			// What is damaged is told and skipped, with an exit status of 1: the others are printed all the same.
 			var all struct{ Items []scratch.Exit }
-			if err == nil {
-				err = json.Unmarshal(out, &all)
+			if json.Unmarshal(out, &all) != nil {
+				return err
 			}
 			r.add(all.Items)
-			return err
+			return nil
 		})
 		if err != nil {
 			return err

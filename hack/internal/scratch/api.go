@@ -68,6 +68,19 @@ func (w *World) Exits(ctx context.Context, name string) ([]Exit, error) {
 	return all.Items, err
 }
 
+// Problems are what the controller cannot read of its store, a sentence each.
+func (w *World) Problems(ctx context.Context) ([]string, error) {
+	var found []string
+	for _, path := range []string{"/v1/node", "/v1/containers?brief=true"} {
+		var told struct{ Problems []string }
+		if err := w.Ask(ctx, http.MethodGet, path, &told); err != nil {
+			return nil, err
+		}
+		found = append(found, told.Problems...)
+	}
+	return found, nil
+}
+
 // Planned is one action that would be taken now.
 type Planned struct{ Name, Line string }
 

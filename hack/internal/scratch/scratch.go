@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,9 +126,9 @@ func (w *World) Start(ctx context.Context) error {
 
 // Answers waits until the controller does.
 func (w *World) Answers(ctx context.Context) error {
-	socket := filepath.Join(w.Run, "reconciler.sock")
 	return Until(ctx, time.Minute, "the controller answers", func() error {
-		_, err := run(ctx, w.reconciler, "--socket", socket, "get", "-o", "name")
+		var version struct{ Version string }
+		err := w.Ask(ctx, http.MethodGet, "/v1/version", &version)
 		select {
 		case <-w.controller.ended:
 			return fmt.Errorf("%w: %s: see %s", ErrEnded, w.controller.cmd.ProcessState, w.log.Name())
