@@ -91,9 +91,17 @@ func judge(e evidence) (broken []complaint) {
 	return broken
 }
 
-// mayChange: a record that was unknown may become known; and one that was lost with the store may be unknown after.
+// mayChange: a record that was unknown may become known. One that was lost with the store may be unknown after, or told
+// once more by another witness: of the same end, at another instant.
 func (e evidence) mayChange(before, after scratch.Exit) bool {
-	return before.Source == "unknown" || after.Source == "unknown" && e.unseen(after)
+	switch {
+	case before.Source == "unknown":
+		return true
+	case after.Source == "unknown":
+		return e.unseen(after)
+	}
+	lost := slices.ContainsFunc(e.blind, func(w window) bool { return w.to.IsZero() || w.to.After(before.FinishedAt) })
+	return lost && before.PID == after.PID && equal(before.ExitCode, after.ExitCode) && equal(before.Signal, after.Signal)
 }
 
 // told is the version that says most.

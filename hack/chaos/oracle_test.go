@@ -41,6 +41,8 @@ func TestOracle(t *testing.T) {
 	losses := []kill{{guardVictim, "", within(1)}, {reaperVictim, "", within(2)}}
 	open, over := []window{{from: noon}}, []window{{from: within(-9000), to: noon}}
 	three, nine := record("a.1", 3, 0), record("a.1", 0, 9)
+	again := three
+	again.Source, again.FinishedAt = "procstat", within(1001)
 	tests := []struct {
 		name string
 		log  string // what the containers wrote; all of them are over
@@ -59,7 +61,9 @@ func TestOracle(t *testing.T) {
 		{"unknown after two losses on an old kernel", "start a.1\n", evidence{records: records(unknown("a.1")), kills: losses}, "", ""},
 		{"unknown while nobody was there", "start a.1\n", evidence{records: records(unknown("a.1")), blind: open, tells: true}, "", ""},
 		{"known, then lost with the store", "start a.1\nexit a.1 code 3\n", evidence{records: records(three, unknown("a.1")), blind: open}, "", ""},
+		{"told once more after the store was lost", "start a.1\nexit a.1 code 3\n", evidence{records: records(three, again), blind: open}, "", ""},
 
+		{"told once more for no reason", "start a.1\nexit a.1 code 3\n", evidence{records: records(three, again), blind: over}, doubled, "changed"},
 		{"a lost exit", "start a.1\n", evidence{}, lost, "no exit record"},
 		{"a doubled start", "start a.1\nstart a.1\nexit a.1 code 3\n", evidence{records: records(three)}, doubled, "2 starts"},
 		{"a doubled exit", "start a.1\nexit a.1 code 3\n", evidence{records: records(three), twice: []string{"a.1"}}, doubled, "two records"},
