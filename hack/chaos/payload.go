@@ -14,7 +14,7 @@ import (
 
 const never = 1000 * time.Hour
 
-// payload is what runs in the containers. It logs its start before anything else and its end before it ends, each as one
+// payload is what runs in the containers. It logs its start before anything that matters and its end before it ends, each as one
 // line appended to a file that all containers share; O_APPEND keeps lines whole and in order. It holds a lock for as
 // long as any process of its container lives, so a second live instance of its name gives itself away.
 func payload(args []string) {
@@ -34,6 +34,13 @@ func payload(args []string) {
 		return
 	}
 
+	// First of all: Go ends a process with status 2 that is pid 1 and meets a SIGTERM that it does not listen for.
+	term := make(chan os.Signal, 1)
+	if *deaf {
+		signal.Ignore(syscall.SIGTERM)
+	} else {
+		signal.Notify(term, syscall.SIGTERM)
+	}
 	self := instance()
 	log := openLog()
 	say := func(format string, a ...any) { fmt.Fprintf(log, format+"\n", a...) }
@@ -45,12 +52,6 @@ func payload(args []string) {
 	}
 	if syscall.Flock(lock, syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 		say("twin %s", self)
-	}
-	term := make(chan os.Signal, 1)
-	if *deaf {
-		signal.Ignore(syscall.SIGTERM)
-	} else {
-		signal.Notify(term, syscall.SIGTERM)
 	}
 	if *child {
 		fork(never, uintptr(lock))
