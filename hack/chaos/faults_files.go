@@ -174,7 +174,11 @@ func flippedStore(k *killer, ctx context.Context) error {
 	if err := damagedStore((*killer).flip)(k, ctx); err != nil {
 		return err
 	}
-	problems, err := k.w.Problems(ctx)
+	var names []string
+	for _, kind := range kinds {
+		names = append(names, kind.name)
+	}
+	problems, err := k.w.Problems(ctx, names)
 	if err != nil || len(problems) == 0 {
 		return err
 	}

@@ -137,11 +137,17 @@ func (e evidence) judgeRecord(r scratch.Exit, l *life) (needsAsk bool, complaint
 		return !killed, ""
 	case r.Signal != nil && *r.Signal == 15 && !l.ends: // before it listened
 		return true, ""
+	case equal(r.ExitCode, &unheard) && !l.ends:
+		return true, ""
 	case l.ends:
 		return false, fmt.Sprintf("it said that it ends with code %s, signal %s", number(l.code), number(l.signal))
 	}
 	return false, "it never said that it ends so"
 }
+
+// unheard is how a Go program ends that is pid 1 and gets a SIGTERM before it listens: it cannot kill itself by it. Some of
+// its threads may get as far as its first words meanwhile.
+var unheard = 2
 
 // unseen: nobody of ours may have been there to see the end, or what was seen was lost.
 func (e evidence) unseen(r scratch.Exit) bool {

@@ -68,17 +68,19 @@ func (w *World) Exits(ctx context.Context, name string) ([]Exit, error) {
 	return all.Items, err
 }
 
-// Problems are what the controller cannot read of its store, a sentence each.
-func (w *World) Problems(ctx context.Context) ([]string, error) {
-	var found []string
-	for _, path := range []string{"/v1/node", "/v1/containers?brief=true"} {
-		var told struct{ Problems []string }
-		if err := w.Ask(ctx, http.MethodGet, path, &told); err != nil {
-			return nil, err
-		}
-		found = append(found, told.Problems...)
+// Problems are what the controller cannot read of its store: of the node, and of each of the names.
+func (w *World) Problems(ctx context.Context, names []string) (found []string, err error) {
+	var node struct{ Problems []string }
+	if err := w.Ask(ctx, http.MethodGet, "/v1/node", &node); err != nil {
+		return nil, err
 	}
-	return found, nil
+	for _, name := range names {
+		err := w.Ask(ctx, http.MethodGet, "/v1/containers/"+name, new(Container))
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			found = append(found, err.Error())
+		}
+	}
+	return append(found, node.Problems...), nil
 }
 
 // Planned is one action that would be taken now.
