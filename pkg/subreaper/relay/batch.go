@@ -33,7 +33,8 @@ func (r *relay) pass(o *output) (taken int64, over bool, err error) {
 	pending := o.state.time != 0
 	if !pending && !o.state.last {
 		if taken, err = o.take(); err != nil {
-			return taken, false, errors.Join(err, r.write(o, false))
+			// What is full may be so of journals, this one's among them.
+			return taken, false, errors.Join(err, r.write(o, false), o.free(1))
 		}
 	}
 	if err := r.write(o, o.state.last); err != nil {
@@ -45,7 +46,7 @@ func (r *relay) pass(o *output) (taken int64, over bool, err error) {
 		}
 		return 0, true, nil
 	}
-	return taken, o.state.last, o.free()
+	return taken, o.state.last, o.free(freeable)
 }
 
 // take moves what is in the FIFOs to the end of the journals, without a copy in this process.
@@ -178,14 +179,18 @@ func (o *output) journalCut(i int) error {
 	return fmt.Errorf("its journal of %s was cut by somebody else, %d bytes of output are lost", cri.Streams[i], max(0, lost))
 }
 
-// free gives back what of the journals is in the log. It is only called between batches.
-func (o *output) free() (err error) {
+// free gives back what of a journal is in the log, if it is at least so many bytes. In the middle of a batch it does
+// nothing.
+func (o *output) free(least int64) (err error) {
+	if o.state.time != 0 {
+		return nil
+	}
 	next := o.state
 	for i := range o.streams {
 		s := &o.streams[i]
 		read := o.state.read[i]
 		switch {
-		case read-s.freed < freeable:
+		case read-s.freed < least:
 		case read == s.size:
 			// A successor that finds it empty, and read up to somewhere, reads on from the start.
 			if e := unix.Ftruncate(s.journal, 0); e != nil {

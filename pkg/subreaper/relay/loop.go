@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -15,6 +16,11 @@ const (
 	shortest = time.Millisecond
 	longest  = 16 * time.Millisecond
 	little   = 8 << 10 // bytes
+
+	// calm is how long nothing happens, in milliseconds, before memory is given back; in a busy time it is after so many
+	// outputs that began or ended.
+	calm       = 20
+	mostUntidy = 50
 
 	// retryPause is how long a pass that failed, for want of room as a rule, waits for another try.
 	retryPause = 250 * time.Millisecond
@@ -112,9 +118,18 @@ func (r *relay) arm(o *output) {
 
 // wait takes in what has happened, or waits for something to happen or to be due.
 func (r *relay) wait(block bool) error {
-	n, err := unix.EpollWait(r.epoll, r.events[:], r.timeout(block))
+	timeout := r.timeout(block)
+	if r.untidy > 0 && (timeout < 0 || timeout > calm) {
+		timeout = calm
+	}
+	n, err := unix.EpollWait(r.epoll, r.events[:], timeout)
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("epoll: %w", err)
+	}
+	if r.untidy > 0 && n == 0 && block || r.untidy >= mostUntidy {
+		// Go gives memory back late, and what was needed to begin and end outputs is not needed again soon.
+		debug.FreeOSMemory()
+		r.untidy = 0
 	}
 	for _, e := range r.events[:max(n, 0)] {
 		if int(e.Fd) == r.inotify {

@@ -35,6 +35,8 @@ type relay struct {
 	scanAt  time.Duration // and at this time in any case; 0 for never
 	lookDue bool          // look at the end of every instance
 
+	untidy int // outputs that began or ended since memory was given back
+
 	window   []byte      // what is read from a journal
 	chunk    chunk       // what is written to a log
 	prefixes prefixCache // of the present batch

@@ -218,3 +218,23 @@ func TestFloodsDelayNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestPassAllocatesNothing, whatever it brings to the log.
+func TestPassAllocatesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.launch("web.1", wide)
+	w.write("web.1", 0, []byte("the log is open\n"))
+	w.run()
+	o := w.outputs["web.1"]
+	lines := bytes.Repeat([]byte("one line of some\n"), 2000)
+	if n := testing.AllocsPerRun(50, func() {
+		w.write("web.1", 0, lines)
+		o.streams[0].armed = false
+		if taken, _, err := w.pass(o); taken != int64(len(lines)) || err != nil {
+			t.Fatalf("%d bytes taken, %v", taken, err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for 2000 lines", n)
+	}
+}

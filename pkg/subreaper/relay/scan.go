@@ -73,6 +73,7 @@ func (r *relay) prepareDirectories() error {
 
 // adopt opens an output and takes it up where it was left. Where that fails it is tried again.
 func (r *relay) adopt(id string) {
+	r.untidy++
 	o, err := openOutput(r.dirs.Run, id)
 	if err == nil {
 		if err = r.recover(o); err == nil && o.state.complete() {
@@ -165,6 +166,7 @@ func (r *relay) end(o *output) {
 
 // finish forgets an output that is complete.
 func (r *relay) finish(o *output) {
+	r.untidy++
 	for i := range o.streams {
 		delete(r.byFD, o.streams[i].fifo)
 	}
