@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
 const self = "/proc/self/exe"
@@ -33,30 +31,14 @@ func startWriter(s shape, stdin, stdout *os.File) (*os.Process, error) {
 // runRelay is one instance of the relay's.
 func runRelay(dir string, s shape) (result, error) {
 	d := dirs(dir)
-	for _, p := range []string{d.Run.InstancesDir(), d.Run.ExitsDir()} {
-		if err := os.MkdirAll(p, 0o700); err != nil {
-			return result{}, err
-		}
-	}
 	const id = "bench.1"
-	err := errors.Join(os.WriteFile(d.Run.Instance(id), nil, 0o600),
-		subreaper.MakeOutput(d.Run, id, subreaper.Output{MaxSize: 1 << 40, MaxFiles: 1}))
-	if err != nil {
-		return result{}, err
-	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return result{}, err
-	}
-	defer null.Close()
-	// Not os.OpenFile: it would make the container's end non-blocking.
-	fd, err := unix.Open(d.Run.Stdout(id), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := newInstance(d.Run, id)
 	if err != nil {
 		return result{}, err
 	}
 	fifo := os.NewFile(uintptr(fd), "stdout")
 	defer fifo.Close()
-	r, err := start([]string{self, "relay", dir}, null, null, os.Stderr)
+	r, err := startRelay(dir)
 	if err != nil {
 		return result{}, err
 	}
@@ -65,7 +47,7 @@ func runRelay(dir string, s shape) (result, error) {
 	}
 	before := cpu(r.Pid)
 	began := time.Now()
-	w, err := startWriter(s, null, fifo)
+	w, err := startWriter(s, nil, fifo)
 	if err != nil {
 		return result{}, err
 	}
@@ -206,6 +188,9 @@ func cpu(pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
+// prefix is the length of what a log has before each line.
+const prefix = len("2026-01-02T15:04:05.000000000Z stdout F ")
+
 // check holds that the log has every byte.
 func check(path string, s shape, formatted bool) error {
 	info, err := os.Stat(path)
@@ -214,7 +199,7 @@ func check(path string, s shape, formatted bool) error {
 	}
 	want := int64(s.total)
 	if formatted {
-		want += int64(s.total / s.line * len("2026-01-02T15:04:05.000000000Z stdout F "))
+		want += int64(s.total / s.line * prefix)
 	}
 	const more = 1.1 // conmon splits lines where a read ends, and writes a longer time zone
 	if got := info.Size(); got < want || float64(got) > more*float64(want) {

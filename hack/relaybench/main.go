@@ -6,6 +6,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -97,6 +98,9 @@ func write(s shape) {
 }
 
 func bench(dir string, rounds int) error {
+	if rounds < 1 {
+		return errors.New("there must be at least one round")
+	}
 	if dir == "" {
 		var err error
 		if dir, err = os.MkdirTemp("", "relaybench"); err != nil {
@@ -108,6 +112,9 @@ func bench(dir string, rounds int) error {
 		name string
 		run  func(dir string, s shape) (result, error)
 	}{{"relay", runRelay}, {"conmon", runConmon}, {"cat", runCat}}
+	if err := chatty(dir+"/chatty", 200, 100, 10*time.Second); err != nil {
+		return fmt.Errorf("200 containers: %w", err)
+	}
 	for _, s := range shapes {
 		results := make([][]result, len(arms))
 		for range rounds {

@@ -41,6 +41,9 @@ type world struct {
 	dirs Dirs
 	*relay
 	ends map[string][2]int // the containers' ends, by instance id
+
+	filling []string // file systems that are full at times
+	heldUp  int      // complaints about that
 }
 
 func newWorld(t testing.TB) *world {
