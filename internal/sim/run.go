@@ -24,6 +24,7 @@ const (
 	stormy  = 1000 // steps with faults, at most
 	patient = 6000 // steps after which it must have settled
 	never   = time.Duration(1) << 62
+	soon    = 20 * time.Second // a full pass does not come to help before 30 s are over
 )
 
 // Run makes one run: faults, then calm, in which all must come to be as it is wanted. A seed makes the same run each time.
@@ -71,7 +72,7 @@ func newWorld(t *tape, o Options) *world {
 
 func bootID(n int) string { return fmt.Sprintf("boot-%d", n) }
 
-// calmDown ends all faults.
+// calmDown ends all faults. The controller lists once more, since it may have missed what the kernel told.
 func (w *world) calmDown() {
 	w.say("calm")
 	w.calm, w.fullRun, w.fullState = true, false, false
@@ -81,8 +82,9 @@ func (w *world) calmDown() {
 		}
 	}
 	if w.controller != nil {
-		w.controller.stopped = false
+		w.controller.stopped, w.controller.relist = false, min(w.controller.relist, w.mono)
 	}
+	w.calmAt = w.mono
 	for _, c := range w.calls {
 		c.hangs = false
 	}
@@ -267,10 +269,18 @@ func (w *world) nextAlarm() time.Duration {
 // planned takes note of an action.
 func (w *world) planned(a reconcile.Action) {
 	w.acted = true
+	if w.calm && w.mono-w.calmAt > soon && isWaitedFor(a) {
+		w.broke("slow", "%s comes %s after the last fault", a, w.mono-w.calmAt)
+	}
 	if a.Reason == "Adopted" {
 		w.instance(a.Attempt.Instance).spec = a.Attempt.SpecHash
 	}
 	if w.Trace {
 		fmt.Fprintln(&w.trace, a)
 	}
+}
+
+// isWaitedFor: somebody is waiting for that action; nobody is for remains to go.
+func isWaitedFor(a reconcile.Action) bool {
+	return a.Exit != nil || a.Verb != reconcile.Note && a.Verb != reconcile.Clean && a.Verb != reconcile.Forget
 }

@@ -34,6 +34,7 @@ type world struct {
 	wishes     []*wish
 
 	fullRun, fullState bool // disks
+	calmAt             time.Duration
 	calm               bool // no faults any more, and nobody changes anything but us
 
 	instances map[string]*instance // the truth about each, for ever
