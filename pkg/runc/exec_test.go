@@ -95,7 +95,9 @@ func TestExecAndSignals(t *testing.T) {
 	onEachRuntime(t, func(t *testing.T, w *world) {
 		c := w.run("a", "exec sleep 600")
 		for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGUSR1} {
-			x := w.exec(c, shell("exec sleep 600"), nil)
+			near, far := pair(t)
+			x := w.exec(c, shell("echo up; exec sleep 600"), &Connections{Stdout: near})
+			reading(t, far).until("up\n") // before that it is the runtime that gets the signal
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if _, err := x.Wait(ctx); !errors.Is(err, ErrStillRunning) || !errors.Is(err, context.Canceled) {
@@ -337,6 +339,7 @@ func TestExecByARuntimeThatLies(t *testing.T) {
 		{name: "no pid file", script: "", want: ErrNoEffect},
 		{name: "no terminal", script: `sleep 600 & echo $! >"$pidfile"`, want: ErrConsole},
 		{name: "no answer", script: `sleep 600 & echo $! >"$pidfile"; sleep 600`, timeout: true, want: ErrTimeout},
+		{name: "failed after all", script: `sleep 600 & echo $! >"$pidfile"; exit 1`, want: ErrNotRunning},
 		{name: "stopped", script: `echo '{"level":"error","msg":"setns: what?"}' >"$log"; exit 1`, want: ErrNotRunning},
 	} {
 		timeout := long

@@ -120,6 +120,9 @@ func over(c <-chan struct{}) bool {
 
 // Kill sends the process a signal. Errors: ErrInvalidSignal, ErrNotRunning once it has ended. In a paused container it
 // arrives when that is resumed.
+//
+// Exec returns an instant before the program is there. Until then a signal meets the runtime's own code in the process,
+// and runc's ignores what Go does, such as SIGUSR1. SIGKILL always ends it.
 func (x *ExecProcess) Kill(sig syscall.Signal) error {
 	if err := validateSignal(sig); err != nil {
 		return err
