@@ -38,7 +38,7 @@ func (w *world) waitExec(x *ExecProcess, want ExitStatus) {
 	}
 }
 
-// Every exit code there is, by as many processes, which leave nothing behind.
+// Every exit code there is, by as many processes with crun, and every fourth with the others; they leave nothing behind.
 func TestExecsLeaveNothingBehind(t *testing.T) {
 	onEachRuntime(t, func(t *testing.T, w *world) {
 		c := w.run("a", "exec sleep 600")
@@ -58,10 +58,14 @@ func TestExecsLeaveNothingBehind(t *testing.T) {
 		}
 		one(0) // what is made once and stays is there now
 		files, goroutines := descriptors(t), runtime.NumGoroutine()
-		for first := 0; first < 256; first += 4 {
+		step := 4 // for the time that runc takes
+		if strings.HasSuffix(t.Name(), "/crun") {
+			step = 1
+		}
+		for first := 3; first < 256; first += 4 * step {
 			var four sync.WaitGroup
-			for code := first; code < first+4; code++ {
-				four.Go(func() { one(code) })
+			for i := range 4 {
+				four.Go(func() { one((first + i*step) % 256) })
 			}
 			four.Wait()
 		}
