@@ -191,6 +191,55 @@ func TestHangingEffectDelaysItsOwnContainerOnly(t *testing.T) {
 	})
 }
 
+// More calls hang than there are slots.
+func TestHangingEffectsKeepNoSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		release := make(chan struct{})
+		for n := range 20 {
+			name := "hangs-" + strconv.Itoa(n)
+			l.hang[name] = release
+			l.with(desire(name))
+			l.Wake(name)
+		}
+		synctest.Wait()
+		l.with(desire("web"))
+		l.Wake("web")
+		time.Sleep(time.Minute)
+		want(t, l, "web.1")
+		close(release)
+		synctest.Wait()
+	})
+}
+
+// What waits for a slot when the end comes is not begun.
+func TestNothingBeginsAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &lab{m: newModel(), hang: map[string]chan struct{}{}}
+		l.Loop = NewLoop(Config{World: l, Wants: l, Do: l.do, Now: time.Now, Resync: 30 * time.Second, Calls: 1, Log: logr.Discard()})
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- l.Run(ctx) }()
+		release := make(chan struct{})
+		for n := range 10 {
+			name := "web-" + strconv.Itoa(n)
+			l.hang[name] = release
+			l.with(desire(name))
+			l.Wake(name)
+		}
+		synctest.Wait()
+		end()
+		time.Sleep(time.Minute)
+		close(release)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if n := len(l.acts); n != 4 { // launches that had a slot
+			t.Errorf("%d actions: %v", n, l.acts)
+		}
+	})
+}
+
 func TestFailingEffectsAreRetriedEverSlower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)

@@ -21,7 +21,13 @@ type Queue struct {
 
 	room    map[Verb]*slots // verbs without any wait for nobody
 	waiting map[*slots][]Action
+	holds   map[string]*slots // of names whose effect has a slot
+	overdue alarms            // when such a name loses it
+	ready   []Action          // those whose turn came by that
 }
+
+// slowCall is how long an effect has its slot: one that hangs does not keep the others waiting for its time limit.
+const slowCall = time.Second
 
 // slots is how many more effects of some verbs may be in flight.
 type slots int
@@ -32,7 +38,7 @@ func NewQueue(calls int) *Queue {
 	return &Queue{
 		dirty: map[string]bool{}, busy: map[string]bool{}, unquiet: map[string]bool{}, rests: map[string]time.Duration{},
 		room:    map[Verb]*slots{Start: &call, Clean: &call, Pause: &call, Resume: &call, Update: &call, Launch: &launch},
-		waiting: map[*slots][]Action{},
+		waiting: map[*slots][]Action{}, holds: map[string]*slots{},
 	}
 }
 
@@ -67,7 +73,13 @@ func (q *Queue) Drained() bool {
 func (q *Queue) Due() bool { return len(q.dirty) > 0 || len(q.backlog) > 0 }
 
 // Next is when the next alarm rings.
-func (q *Queue) Next() (at time.Duration, any bool) { return q.alarms.next() }
+func (q *Queue) Next() (at time.Duration, any bool) {
+	at, any = q.alarms.next()
+	if overdue, hangs := q.overdue.next(); hangs && (!any || overdue < at) {
+		return overdue, true
+	}
+	return at, any
+}
 
 // Take returns the names to plan for now, in order. Those with an effect in flight are left out: they are looked at when
 // it is finished.
@@ -75,6 +87,9 @@ func (q *Queue) Take(now time.Duration) []string {
 	for name, rings := q.alarms.ring(now); rings; name, rings = q.alarms.ring(now) {
 		delete(q.busy, name) // its rest is over
 		q.dirty[name] = true
+	}
+	for name, rings := q.overdue.ring(now); rings; name, rings = q.overdue.ring(now) {
+		q.ready = append(q.ready, q.leave(name, now)...)
 	}
 	n := min(batch, len(q.backlog))
 	q.Wake(q.backlog[:n]...)
@@ -88,6 +103,7 @@ func (q *Queue) Take(now time.Duration) []string {
 // Planned takes in what was planned, at wall time, for the names taken; unread are those that could not be planned for.
 // It returns the actions to be carried out now.
 func (q *Queue) Planned(due, unread []string, steps Steps, now time.Duration, wall time.Time) (begin []Action) {
+	begin, q.ready = q.ready, nil
 	for _, name := range due { // what was planned before, for a name of which nothing is wanted or on record any more, too
 		q.alarms.cancel(name)
 		delete(q.unquiet, name)
@@ -105,7 +121,7 @@ func (q *Queue) Planned(due, unread []string, steps Steps, now time.Duration, wa
 			continue
 		}
 		q.busy[a.Name] = true
-		if q.enter(a) {
+		if q.enter(a, now) {
 			begin = append(begin, a)
 		}
 	}
@@ -113,13 +129,14 @@ func (q *Queue) Planned(due, unread []string, steps Steps, now time.Duration, wa
 }
 
 // enter takes a slot for an action, or has it wait for one.
-func (q *Queue) enter(a Action) bool {
+func (q *Queue) enter(a Action, now time.Duration) bool {
 	room := q.room[a.Verb]
 	switch {
 	case room == nil:
 		return true
 	case *room > 0:
 		*room--
+		q.hold(a, now)
 		return true
 	}
 	q.waiting[room] = append(q.waiting[room], a)
@@ -137,12 +154,25 @@ func (q *Queue) Finished(a Action, onRecord bool, now time.Duration) (begin []Ac
 		q.rests[a.Name] = min(max(2*q.rests[a.Name], minRetry), maxRetry)
 		q.alarms.set(a.Name, now+q.rests[a.Name])
 	}
-	room := q.room[a.Verb]
+	return q.leave(a.Name, now)
+}
+
+func (q *Queue) hold(a Action, now time.Duration) {
+	q.holds[a.Name] = q.room[a.Verb]
+	q.overdue.set(a.Name, now+slowCall)
+}
+
+// leave gives up a name's slot, if it has one, to the action that waited longest.
+func (q *Queue) leave(name string, now time.Duration) (begin []Action) {
+	room := q.holds[name]
 	if room == nil {
 		return nil
 	}
+	delete(q.holds, name)
+	q.overdue.cancel(name)
 	if next := q.waiting[room]; len(next) > 0 {
 		q.waiting[room] = next[1:]
+		q.hold(next[0], now)
 		return next[:1:1]
 	}
 	*room++

@@ -53,6 +53,35 @@ func TestQueueSlots(t *testing.T) {
 	}
 }
 
+// TestQueueHangingEffects: one that takes too long has no slot any more, and gives none back when it ends.
+func TestQueueHangingEffects(t *testing.T) {
+	q := NewQueue(1)
+	var steps Steps
+	for _, name := range []string{"a", "b", "c"} {
+		steps.Actions = append(steps.Actions, Action{Name: name, Verb: Start})
+	}
+	a := q.Planned(nil, nil, steps, 0, testEpoch)
+	now := time.Duration(0)
+	begun := func() []Action { return q.Planned(q.Take(now), nil, Steps{}, now, testEpoch) }
+	for _, next := range []string{"b", "c"} {
+		at, _ := q.Next()
+		if now = at - 1; len(begun()) != 0 {
+			t.Fatalf("%s has begun too soon", next)
+		}
+		now = at
+		if got := begun(); len(got) != 1 || got[0].Name != next {
+			t.Fatalf("begun: %v, want %s", got, next)
+		}
+	}
+	if next := q.Finished(a[0], true, now); len(next) > 0 {
+		t.Errorf("begun: %v", next)
+	}
+	steps.Actions = []Action{{Name: "d", Verb: Start}}
+	if begin := q.Planned(nil, nil, steps, now, testEpoch); len(begin) > 0 {
+		t.Errorf("begun beside c: %v", begin)
+	}
+}
+
 // TestQueueRests: what could not be recorded is tried again after a rest, ever longer until it is on record.
 func TestQueueRests(t *testing.T) {
 	q := NewQueue(1)
