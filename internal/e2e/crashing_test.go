@@ -34,6 +34,11 @@ type crashing struct {
 func newCrashing(t *testing.T) *crashing {
 	c := &crashing{world: newWorld(t), past: filepath.Join(t.TempDir(), "past"), program: filepath.Join(bin, "crashing/reconciler")}
 	c.write(c.past, "")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("killed at\n%s", strings.Join(c.killedAt(), "\n"))
+		}
+	})
 	root, err := filepath.Abs("../..")
 	c.must(err)
 	const program = "reconciler.dev/reconciler/cmd/reconciler"

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -14,23 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/internal/runctest"
-	"reconciler.dev/reconciler/pkg/api"
-	"reconciler.dev/reconciler/pkg/subreaper"
 )
-
-// witness has a payload tell each of its starts by the instance it is.
-func witness(payload string) string {
-	return `read -r line </proc/self/cgroup; id=${line##*/}
-echo "$id" >>/out/starts
-` + payload
-}
 
 // beyond are the points, by what their names begin with, that a run need not come to.
 var beyond = map[string]string{
 	"pkg/store/copy.go:": "of a client, which reads beside the daemon",
 	"pkg/reconcile/node.go:Node.awaitReaped:unix.PidfdSendSignal": "only where the reaper is slower than we are",
 	"pkg/api/listen.go:publish:os.Chown":                          "only where there is a group reconciler",
-	"pkg/api/listen.go:listen:os.Remove#2":                        "only where the socket cannot be published",
+	"pkg/reconcile/snapshots.go:Snapshots.Take:s.Store.Commit":    "only where no snapshot can be written",
 }
 
 // TestControllerKilledAtEveryPoint kills the controller before and after each effect that its code has, once each, in a
@@ -69,118 +59,10 @@ func TestControllerKilledAtEveryPoint(t *testing.T) {
 	}
 }
 
-// balance holds exits against what the containers saw: each instance that ran has ended once and is on record once, or
-// lives; nothing was seen twice, nothing is left of what has ended.
-func (c *crashing) balance() {
-	c.t.Helper()
-	c.settled()
-	ended := map[string]bool{}
-	for _, name := range c.names() {
-		exits := c.history(name)
-		for i, e := range exits {
-			if i > 0 && e.StartedAt.Before(exits[i-1].FinishedAt) {
-				c.t.Errorf("%s was started before %s had ended", e.Instance, exits[i-1].Instance)
-			}
-			if ended[e.Instance] {
-				c.t.Errorf("%s ended twice", e.Instance)
-			}
-			ended[e.Instance] = true
-			if e.Source != subreaper.SourceWaitid {
-				c.t.Errorf("%s: known by %s: %s", e.Instance, e.Source, e.Reason)
-			}
-			if name == "job" && (e.ExitCode == nil || *e.ExitCode != 7) {
-				c.t.Errorf("%+v", e)
-			}
-		}
-	}
-	started := map[string]bool{}
-	for _, id := range c.lines("starts") {
-		if started[id] {
-			c.t.Errorf("%s was started twice", id)
-		}
-		started[id] = true
-		if name, _, _ := strings.Cut(id, "."); !ended[id] && c.instance(name) != id {
-			c.t.Errorf("%s was started, has no exit and is not what lives", id)
-		}
-	}
-	if c.t.Failed() {
-		c.t.Fatalf("killed at\n%s", strings.Join(c.killedAt(), "\n"))
-	}
-}
-
-// history is exits, asked of a daemon that may be killed meanwhile.
-func (c *crashing) history(name string) []api.Exit {
-	c.t.Helper()
-	var list api.List[api.Exit]
-	c.until("exits are told", func() bool {
-		out, err := c.try("exits", name, "-o", "json")
-		return err == nil && json.Unmarshal([]byte(out), &list) == nil
-	})
-	return list.Items
-}
-
-// names are all that ever started.
-func (c *crashing) names() (names []string) {
-	for _, id := range c.lines("starts") {
-		name, _, _ := strings.Cut(id, ".")
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// instance is the one that a name's status is about.
-func (c *crashing) instance(name string) (id string) {
-	c.t.Helper()
-	c.until(name+" is told", func() bool {
-		o := c.get(name)
-		if o == nil || o.Status.Instance == nil {
-			return false
-		}
-		id = *o.Status.Instance
-		return true
-	})
-	return id
-}
-
-// gone: nobody wants the name any more, and nothing is left of it.
-func (c *crashing) gone(name string) func() bool {
-	return func() bool {
-		out, err := c.try("get", "-o", "name")
-		remains, _ := filepath.Glob(filepath.Join(c.root, "run/*", name+".*"))
-		return err == nil && !slices.Contains(strings.Fields(out), name) && remains == nil
-	}
-}
-
-func (c *crashing) up(name string) func() bool {
-	return func() bool {
-		o := c.get(name)
-		return o != nil && o.Status.Phase == "Running" && slices.Contains(c.lines("starts"), *o.Status.Instance)
-	}
-}
-
-func (c *crashing) is(name, phase string) func() bool {
-	return func() bool { o := c.get(name); return o != nil && string(o.Status.Phase) == phase }
-}
-
 // free: it runs, and no verb wants it otherwise.
 func (c *crashing) free(name string) func() bool {
 	return func() bool { o := c.get(name); return o != nil && o.Status.Override == nil && c.up(name)() }
 }
-
-// killed ends what runs in a name and waits for what comes next.
-func (c *crashing) killed(name string) {
-	c.t.Helper()
-	pid := c.running(name, 0)
-	c.until(name+" has begun", c.up(name))
-	signalPID(c.t, pid, syscall.SIGKILL)
-	c.running(name, pid)
-	c.until(name+" has begun again", c.up(name))
-}
-
-const quickStop = "  stop: {gracePeriod: 1s}\n  restart: {backoff: {initial: 1ms, max: 1ms}}\n"
-
-const sleeper = "trap 'exit 0' TERM; while :; do sleep 100000 & wait; done"
 
 func (c *crashing) begin() {
 	web := c.bundle(witness(sleeper), runctest.BundleOptions{})

@@ -60,7 +60,8 @@ type world struct {
 	out     string // bound into containers at /out
 	gates   string
 	oci     string // the runtime under test
-	runtime string // the same behind its gates
+	runtime string // the same behind its gates, or faulty
+	faults  string // of a faulty runtime
 	daemon  *exec.Cmd
 	unshare uintptr // namespaces of the next controller's own: unshare(2)
 
@@ -309,8 +310,11 @@ func (w *world) settled() {
 }
 
 // lines are the lines that containers wrote to a file in /out.
-func (w *world) lines(file string) []string {
-	b, err := os.ReadFile(filepath.Join(w.out, file))
+func (w *world) lines(file string) []string { return linesOf(filepath.Join(w.out, file)) }
+
+// linesOf are the lines of a file: none where there is no file.
+func linesOf(path string) []string {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil
 	}

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"reconciler.dev/reconciler/pkg/bundle"
@@ -112,9 +110,20 @@ func (n *Node) prepare(d *store.Desired, attempt *store.Attempt) (*runc.Command,
 	})
 }
 
-// Start runs the runtime's start. What is running has been started, and what has ended meanwhile will be seen dead.
+// Start runs the runtime's start, or ends one that was killed. What is running has been started, and what has ended
+// meanwhile will be seen dead.
 func (n *Node) Start(ctx context.Context, instance string) error {
-	return n.call(ctx, instance, (*runc.Container).Start, runc.ErrAlreadyRunning, runc.ErrNotRunning)
+	start := func(c *runc.Container, ctx context.Context) error {
+		in, err := subreaper.ReadInstance(n.Run, instance)
+		if err == nil {
+			err = c.FinishStart(in.Process.PID)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return c.Start(ctx)
+	}
+	return n.call(ctx, instance, start, runc.ErrAlreadyRunning, runc.ErrNotRunning)
 }
 
 // Signal sends by a pidfd that was verified against p's start time. SIGKILL reaches a container that somebody froze only
@@ -164,21 +173,6 @@ func (n *Node) call(ctx context.Context, instance string, do func(*runc.Containe
 	err = do(c, ctx)
 	if slices.ContainsFunc(fine, func(e error) bool { return errors.Is(err, e) }) {
 		return nil
-	}
-	return err
-}
-
-// Update runs the runtime's update. What has ended meanwhile will be seen dead.
-func (n *Node) Update(ctx context.Context, instance string, resources json.RawMessage) error {
-	var r specs.LinuxResources
-	if err := json.Unmarshal(resources, &r); err != nil {
-		return &Unfit{err}
-	}
-	err := n.call(ctx, instance, func(c *runc.Container, ctx context.Context) error { return c.Update(ctx, &r) },
-		runc.ErrNotRunning, runc.ErrNotExist)
-	// A runtime that was killed, or that could not tell the state first, has refused nothing.
-	if answer, ok := errors.AsType[*runc.Error](err); ok && answer.Op == "update" && answer.ExitStatus.Code != 0 {
-		return &Unfit{err}
 	}
 	return err
 }

@@ -51,8 +51,7 @@ func (c *Container) Start(ctx context.Context) error {
 	if _, err := c.r.call(ctx, "start", c.id, c.id); err != nil {
 		return err
 	}
-	// Both runc and crun have init wait on this fifo, and remove it before start returns.
-	if _, err := os.Lstat(filepath.Join(c.r.root, c.id, "exec.fifo")); err == nil {
+	if _, err := os.Lstat(c.fifo()); err == nil {
 		return c.noEffect("start", "its init still waits")
 	}
 	if r := c.relay(); r != nil {

@@ -66,6 +66,7 @@ type weaver struct {
 	fset     *token.FileSet
 	function string
 	call     string           // of a point, by its name
+	failed   bool             // the list of statements is for when something went wrong
 	insert   map[int][]string // text by offset
 	used     map[string]int
 	points   []string
@@ -91,6 +92,7 @@ func functionName(d ast.Decl) string {
 
 // visit weaves lists of statements, wherever they are.
 func (w *weaver) visit(n ast.Node, stack []ast.Node) bool {
+	w.failed = len(stack) > 0 && w.onFailure(stack[len(stack)-1])
 	w.call = "crashpoint.At(%q)"
 	if inLoop(stack) {
 		w.call = "crashpoint.InLoop(%q)"
@@ -119,9 +121,22 @@ func inLoop(stack []ast.Node) bool {
 	return false
 }
 
+// onFailure: an if that asks whether err is set.
+func (w *weaver) onFailure(n ast.Node) bool {
+	branch, ok := n.(*ast.IfStmt)
+	return ok && strings.Contains(w.text(branch.Cond), "err != nil")
+}
+
+// tidies: a return that tells an error, and what came of clearing away behind it. No crash there is another one than a
+// crash before it.
+func (w *weaver) tidies(s ast.Stmt) bool {
+	_, returns := s.(*ast.ReturnStmt)
+	return returns && w.failed && strings.Contains(w.text(s), "errors.Join(err, ")
+}
+
 func (w *weaver) list(list []ast.Stmt) {
 	for _, s := range list {
-		if effects := w.effects(s); len(effects) > 0 {
+		if effects := w.effects(s); len(effects) > 0 && !w.tidies(s) {
 			w.statement(s, strings.Join(effects, "+"))
 		}
 	}

@@ -26,6 +26,7 @@ func TestFile(t *testing.T) {
 		{"in a function", "f(func() { os.Remove(p) })", `f(func() { crashpoint.At("B"); os.Remove(p); crashpoint.At("A") })`},
 		{"made if missing", "os.OpenFile(p, os.O_CREATE, 0)", `crashpoint.At("B"); os.OpenFile(p, os.O_CREATE, 0); crashpoint.At("A")`},
 		{"opened to be read", "os.OpenFile(p, os.O_RDONLY, 0)", ""},
+		{"cleared away", "if err != nil { return errors.Join(err, os.Remove(p)) }", ""},
 		{"only looked at", "os.ReadFile(p)", ""},
 		{"in a goroutine", "go os.Remove(p)", ""},
 	} {
