@@ -72,7 +72,7 @@ func TestOneLongLine(t *testing.T) {
 	}
 }
 
-// total is how many bytes the logs of a container have, and holds each to be no larger than any bound used here.
+// total is how many bytes the logs of a container have.
 func (w *world) total(name string) (bytes int64) {
 	w.Helper()
 	for _, file := range w.logFiles(name) {
@@ -116,6 +116,24 @@ func TestBound(t *testing.T) {
 			if got := w.logged(before)["stderr"]; !bytes.HasSuffix(got, []byte(numbered(before)(1000*(attempt-1)-1))) {
 				t.Errorf("the end of %s is gone: %v", before, w.logFiles("web"))
 			}
+		}
+	}
+}
+
+// TestBoundOfShortAttempts: those that never fill a file are bounded, too.
+func TestBoundOfShortAttempts(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	for attempt := range 30 {
+		id := fmt.Sprintf("web.%d", attempt+1)
+		w.launch(id, defaultBound)
+		w.run()
+		w.must(os.Truncate(w.path(id), defaultBound.MaxSize-100)) // as if it had written so much
+		w.exit(id)
+		w.run()
+		w.hangUp(id)
+		if got, most := w.total("web"), defaultBound.MaxSize*int64(defaultBound.MaxFiles); got > most {
+			t.Fatalf("%s: %d bytes, more than %d: %v", id, got, most, w.logFiles("web"))
 		}
 	}
 }

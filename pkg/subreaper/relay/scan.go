@@ -99,6 +99,7 @@ func (r *relay) adopt(id string) {
 	}
 	r.outputs[id] = o
 	r.rebound(o)
+	r.prune(o) // of what the attempts before have left
 	r.look(o)
 	r.enqueue(o)
 }
@@ -126,10 +127,15 @@ func (r *relay) rebound(o *output) {
 		r.complain("bound of "+o.id, err)
 	case bound != o.bound:
 		o.bound = bound
-		if dir, err := r.logDir(o.name); err == nil { // else the rotation does it
-			o.prune(r, dir)
-			_ = unix.Close(dir)
-		}
+		r.prune(o)
+	}
+}
+
+// prune makes room for a whole file of an output. Where that cannot be done now the next rotation does it.
+func (r *relay) prune(o *output) {
+	if dir, err := r.logDir(o.name); err == nil {
+		o.prune(r, dir)
+		_ = unix.Close(dir)
 	}
 }
 
