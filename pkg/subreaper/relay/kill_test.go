@@ -109,7 +109,7 @@ func TestKilledHundredsOfTimes(t *testing.T) {
 		"one file":   {MaxSize: 1 << 40, MaxFiles: 1},
 		"many files": {MaxSize: 64 << 10, MaxFiles: 1000}, // a rotation every few passes
 	} {
-		t.Run(name, func(t *testing.T) { killMany(newWorld(t), bound, 120) })
+		t.Run(name, func(t *testing.T) { killMany(newWorld(t), bound, 100) })
 	}
 }
 
@@ -120,7 +120,7 @@ func TestKilledWhileDisksFillUp(t *testing.T) {
 	for _, dir := range w.filling {
 		w.small(dir, "1g")
 	}
-	killMany(w, subreaper.Output{MaxSize: 256 << 10, MaxFiles: 1000}, 150)
+	killMany(w, subreaper.Output{MaxSize: 256 << 10, MaxFiles: 1000}, 100)
 }
 
 // fillUp has a file system full most of the time, at the most unlucky bytes, until that is stopped.
@@ -169,9 +169,10 @@ func killMany(w *world, bound subreaper.Output, kills int) {
 	counts := map[string]*[2]int{}
 	var wg sync.WaitGroup
 	for k, id := range ids {
-		counts[id] = &[2]int{}
+		count := &[2]int{}
+		counts[id] = count
 		for stream := range 2 {
-			wg.Go(func() { counts[id][stream] = w.feed(id, stream, uint64(k), stop) })
+			wg.Go(func() { count[stream] = w.feed(id, stream, uint64(k), stop) })
 		}
 	}
 	r := rand.New(rand.NewPCG(5, 6))

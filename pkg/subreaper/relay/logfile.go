@@ -95,6 +95,10 @@ func (r *relay) goOn(o *output, dir int, size int64) error {
 			next.log++
 		}
 	}
+	if o.gap { // what is committed first is the mark
+		o.state = next
+		return nil
+	}
 	return o.commit(next)
 }
 

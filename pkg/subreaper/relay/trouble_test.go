@@ -293,6 +293,28 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
+// TestKilledBeforeTheMark: the gap is marked by the next one.
+func TestKilledBeforeTheMark(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.launch("web.1", wide)
+	w.write("web.1", 0, []byte("one\nlost"))
+	w.run()
+	w.crash()
+	w.must(os.Truncate(statePath(w.dirs.Run, "web.1"), 0))
+	r, err := newRelay(w.dirs)
+	w.must(err)
+	w.relay = r
+	r.scan()
+	_, err = r.readyLog(r.outputs["web.1"])
+	w.must(err)
+	w.crash()
+	w.start()
+	if got := w.logged("web.1")["stderr"]; bytes.Count(got, []byte("lines may be missing")) != 1 {
+		t.Errorf("in stderr: %q", got)
+	}
+}
+
 // TestJournalsThatSomebodyCuts lose what was in them, and nothing else.
 func TestJournalsThatSomebodyCuts(t *testing.T) {
 	for _, crash := range []bool{false, true} {
