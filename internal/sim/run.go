@@ -59,7 +59,9 @@ func (w *world) weatherTheStorm() {
 }
 
 func newWorld(t *tape, o Options) *world {
-	w := &world{tape: t, Options: o, run: newRunDir(), disk: &store.Memory{}, logs: map[string]int{}, instances: map[string]*instance{}, struck: make([]int, len(faults))}
+	w := &world{tape: t, Options: o}
+	w.run, w.disk, w.logs, w.instances = newRunDir(), &store.Memory{}, map[string]int{}, map[string]*instance{}
+	w.struck = make([]int, len(faults))
 	w.tells = t.one(2)
 	w.storm = 50 + t.pick(cmp.Or(o.Steps, stormy))
 	w.weather()

@@ -14,41 +14,54 @@ import (
 // world is a whole node, and what its promises are held against.
 type world struct {
 	*tape
+	Options
 	kernel
 	pair
-	Options
-
-	mono     time.Duration // a clock that never steps
-	stepped  time.Duration // how far the wall clock was set off
-	boots    int
-	alarms   []time.Duration // when a task that waits is to look at the clock
-	run      *runDir
-	calls    []*call
-	disk     *store.Memory
-	doubt    bool // it is from a snapshot, and not all wishes were taken in since
-	snapshot *store.Memory
-	logs     map[string]int // by name: the highest attempt that has a log
-	commits  commits
-
+	machine
+	truth
+	course
 	controller *controller // nil: dead
 	wishes     []*wish
+}
 
-	fullRun, fullState bool // disks
-	calmAt             time.Duration
-	calm               bool // no faults any more, and nobody changes anything but us
+// machine is what the node has beside its processes.
+type machine struct {
+	mono    time.Duration   // a clock that never steps
+	stepped time.Duration   // how far the wall clock was set off
+	alarms  []time.Duration // when a task that waits is to look at the clock
+	calls   []*call         // of the runtime, under way
+	run     *runDir
+	logs    map[string]int // by name: the highest attempt that has a log
 
-	instances map[string]*instance // the truth about each, for ever
+	disk     *store.Memory
+	commits  commits
+	snapshot *store.Memory // of the store; nil if there is none
+	doubt    bool          // the store is from a snapshot, and not all wishes were taken in since
+
+	fullRun, fullState bool // no space is left
+}
+
+// truth is what really happened.
+type truth struct {
+	instances map[string]*instance // by id, for ever
 	all       []*instance          // the same, in the order in which they came up
 	started   []*instance          // those whose code has run
-	storm     int                  // steps with faults
-	foul      int                  // how many of 64 choices are a fault
-	weights   []int                // of each fault
-	struck    []int                // how often each fault struck
-	steps     int
-	acted     bool // an action was begun
-	ready     []actor
-	trace     strings.Builder
-	broken    *Broken
+	broken    *Broken              // the first promise that was broken
+}
+
+// course is how far a run has come.
+type course struct {
+	steps   int
+	storm   int           // steps with faults
+	foul    int           // how many of 64 choices are a fault
+	weights []int         // of each fault
+	struck  []int         // how often each fault struck
+	calm    bool          // no faults any more, and nobody changes anything but us
+	calmAt  time.Duration // since when
+	acted   bool          // an action was begun
+	ready   []actor       // scratch of act
+	boots   int
+	trace   strings.Builder
 }
 
 // Options of a run.
