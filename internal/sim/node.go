@@ -47,12 +47,13 @@ func (n node) call(verb, id string, fine ...error) error {
 	if c.p.life == zombie {
 		n.w.reap(c.p)
 	}
+	err := n.w.held(c)
 	for _, e := range fine {
-		if errors.Is(c.err, e) {
+		if errors.Is(err, e) {
 			return nil
 		}
 	}
-	return c.err
+	return err
 }
 
 // await pauses until a condition holds. It is false when the controller died or the deadline came first.
