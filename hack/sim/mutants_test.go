@@ -36,7 +36,7 @@ func TestMutantsFit(t *testing.T) {
 
 // TestAMutantIsFound: the simulation is not blind. The others are tried by hand, since each is a build.
 func TestAMutantIsFound(t *testing.T) {
-	const name = "a live one is replaced before it has ended"
+	const name = "an instance is started before that is on record"
 	for _, m := range mutants(t) {
 		if m.name != name {
 			continue
