@@ -41,11 +41,14 @@ type daemon struct {
 	loop     *reconcile.Loop
 	hub      *api.Hub
 	server   *api.Server
+	listener *api.Listener
+	runLock  dirLock
 
 	orphans   *reconcile.Orphans
 	snapshots *reconcile.Snapshots
 	listed    chan struct{} // instances were listed
 	down      chan struct{} // asks the actor of that name
+	wiped     chan struct{} // something of the run directory is gone
 	changed   *changes      // what to look at in the manifests directory
 	rescans   chan rescan   // asks for a scan at once
 }
@@ -58,19 +61,23 @@ func runDaemon(ctx context.Context, paths Paths, o runOptions, stderr io.Writer)
 	if err := prepare(paths); err != nil {
 		return err
 	}
-	for _, dir := range []string{paths.State, paths.Run} { // either one shared is too much
-		lock, err := lockController(ctx, dir)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = lock.Close() }()
+	stateLock, err := lockController(ctx, paths.State) // either one shared is too much
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stateLock.Close() }()
+	runLock, err := lockController(ctx, paths.Run)
+	if err != nil {
+		return err
 	}
 	log, flush := newLogger(stderr)
 	defer flush()
 	d := &daemon{
-		paths: paths, options: o, log: log,
-		listed: make(chan struct{}, 1), down: make(chan struct{}, 1), changed: newChanges(), rescans: make(chan rescan),
+		paths: paths, options: o, log: log, runLock: dirLock{paths.Run, runLock},
+		listed: make(chan struct{}, 1), down: make(chan struct{}, 1), wiped: make(chan struct{}, 1),
+		changed: newChanges(), rescans: make(chan rescan),
 	}
+	defer func() { _ = d.runLock.file.Close() }()
 	if err := d.open(); err != nil {
 		return err
 	}
@@ -89,22 +96,24 @@ func (d *daemon) close() {
 }
 
 // run has all actors start together and end together: when ctx ends, when one fails, or when all containers are down.
-func (d *daemon) run(ctx context.Context) error {
-	listener, err := api.Listen(d.paths.Socket)
-	if err != nil {
+func (d *daemon) run(ctx context.Context) (err error) {
+	if d.listener, err = api.Listen(d.paths.Socket); err != nil {
 		return err
 	}
 	downCtx, isDown := context.WithCancel(ctx)
 	defer isDown()
 	actors := map[string]func(context.Context) error{
 		"subreaper": d.pair.Keep,
-		"watch":     func(ctx context.Context) error { return d.observer.Watch(ctx, d.wake, d.loop.WakeAll) },
-		"loop":      d.loop.Run,
-		"source":    d.followSource,
-		"orphans":   d.tendOrphans,
-		"sweep":     d.sweep,
-		"snapshot":  d.snapshots.Run,
-		"hub":       d.hub.Run,
+		"watch": func(ctx context.Context) error {
+			return d.observer.Watch(ctx, d.wake, d.loop.WakeAll, func() { poke(d.wiped) })
+		},
+		"run":      d.keepRunDir,
+		"loop":     d.loop.Run,
+		"source":   d.followSource,
+		"orphans":  d.tendOrphans,
+		"sweep":    d.sweep,
+		"snapshot": d.snapshots.Run,
+		"hub":      d.hub.Run,
 		"api": func(ctx context.Context) error {
 			stop := context.AfterFunc(ctx, func() {
 				patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -112,7 +121,7 @@ func (d *daemon) run(ctx context.Context) error {
 				_ = d.server.Shutdown(patience) // an answer that takes longer is cut off
 			})
 			defer stop()
-			if err := d.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
 				return err
 			}
 			return nil

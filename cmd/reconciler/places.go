@@ -28,37 +28,49 @@ func prepare(p Paths) error {
 	for _, place := range []struct {
 		dir  string
 		mode fs.FileMode
-	}{{p.Manifests, 0o755}, {p.State, 0o700}, {p.Run, 0o711}, {p.Logs, 0o700}} {
-		if err := os.MkdirAll(filepath.Dir(place.dir), 0o755); err != nil {
+	}{{p.State, 0o700}, {p.Run, runMode}, {p.Logs, 0o700}} {
+		if err := makePlace(place.dir, place.mode); err != nil {
 			return err
-		}
-		if err := os.Mkdir(place.dir, place.mode); err == nil {
-			err = os.Chmod(place.dir, place.mode) // whatever the umask is
-			if err != nil {
-				return err
-			}
-		} else if !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if place.dir == p.Manifests {
-			continue // judged at each scan: it may be mended while we run
-		}
-		info, err := os.Stat(place.dir)
-		if err != nil {
-			return err
-		}
-		if owner := info.Sys().(*syscall.Stat_t).Uid; !info.IsDir() || owner != 0 || info.Mode().Perm()&0o022 != 0 {
-			return fmt.Errorf("%s must be a directory of root that nobody else can write to: chown root %[1]s; chmod go-w %[1]s", place.dir)
 		}
 	}
+	return makeDir(p.Manifests, 0o755) // judged at each scan: it may be mended while we run
+}
+
+// makePlace makes a directory that is ours alone to write to, or judges the one that is there.
+func makePlace(dir string, mode fs.FileMode) error {
+	if err := makeDir(dir, mode); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; !info.IsDir() || owner != 0 || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s must be a directory of root that nobody else can write to: chown root %[1]s; chmod go-w %[1]s", dir)
+	}
 	return nil
+}
+
+// makeDir makes a directory that is missing.
+func makeDir(dir string, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, mode)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Chmod(dir, mode) // whatever the umask is
 }
 
 // lockController takes the lock that one controller holds on a state or run directory, for as long as it is open. A
 // holder that was killed and is not gone yet, since an fsync holds it up, is waited for; any other one is an error at
 // once.
 func lockController(ctx context.Context, dir string) (*os.File, error) {
-	path := filepath.Join(dir, "controller.lock")
+	path := lockPath(dir)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
@@ -75,7 +87,7 @@ func lockController(ctx context.Context, dir string) (*os.File, error) {
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			err = fmt.Errorf("lock %s: %w", path, err)
 		case !dying(pid):
-			err = fmt.Errorf("%s is held by another controller, pid %d: stop that one, or use another --root", path, pid)
+			err = heldError{path, pid}
 		default:
 			select {
 			case <-ctx.Done():

@@ -28,15 +28,16 @@ const (
 // Listen makes the API's socket at path, mode 0660, of root and of Group if that exists; whatever socket was there before
 // is replaced in one step. Only one process may call it for a path: the caller holds a lock that says so. Closing the
 // listener removes the socket.
-func Listen(path string) (net.Listener, error) {
-	l, err := listen(path)
-	if err != nil {
-		return nil, fmt.Errorf("listen for the API on %s: %w", path, err)
+func Listen(path string) (*Listener, error) {
+	l := &Listener{path: path}
+	if _, err := l.Keep(); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
 
-func listen(path string) (*listener, error) {
+// bind makes the socket, aside and then in its place.
+func bind(path string) (*bound, error) {
 	// Bound under another name, which is no longer than the wanted one, and renamed once it is as it should be.
 	aside := filepath.Join(filepath.Dir(path), ".new.sock")
 	if err := os.Remove(aside); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -56,7 +57,7 @@ func listen(path string) (*listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, ul.Close(), os.Remove(aside))
 	}
-	return &listener{UnixListener: ul, path: path, made: info}, nil
+	return &bound{UnixListener: ul, file: info}, nil
 }
 
 // closedToOthers runs between socket and bind. Linux gives the file the mode of the descriptor, so that there is no
@@ -95,12 +96,15 @@ const maxSocketPath = 108
 
 var errPathTooLong = fmt.Errorf("a socket's path must be shorter than %d bytes", maxSocketPath)
 
-// listener tells every connection who is at its other end.
-type listener struct {
-	*net.UnixListener
+// Listener is the API's socket. It tells every connection who is at its other end, and can be bound anew without a break
+// for those who are connected.
+type Listener struct {
 	path   string
-	made   os.FileInfo
 	guests guests
+
+	mu     sync.Mutex
+	now    *bound
+	closed bool
 }
 
 // guests counts the connections of others than root. Its methods may be called from several goroutines.
@@ -134,10 +138,52 @@ func (g *guests) leave(uid uint32) {
 	}
 }
 
+// bound is a listening socket, and the file by which it is found.
+type bound struct {
+	*net.UnixListener
+	file os.FileInfo
+}
+
+// there says whether path still leads to the socket.
+func (b *bound) there(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && os.SameFile(info, b.file)
+}
+
+// Keep binds the socket again, and says so, if its path does not lead to it any more: it was removed, or the directory it
+// was in is another one. Whoever waited at the old one unserved is hung up on.
+func (l *Listener) Keep() (again bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.now != nil && l.now.there(l.path) {
+		return false, nil
+	}
+	next, err := bind(l.path)
+	if err != nil {
+		return false, fmt.Errorf("listen for the API on %s: %w", l.path, err)
+	}
+	old := l.now
+	l.now = next
+	if old != nil {
+		_ = old.Close() // ends its Accept, which goes on with the next
+	}
+	return true, nil
+}
+
+func (l *Listener) current() *bound {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now
+}
+
 // Accept returns a *peerConn. Guests for whom there is no room are hung up on; root never is.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.AcceptUnix()
+		at := l.current()
+		c, err := at.AcceptUnix()
+		if err != nil && l.current() != at {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -158,12 +204,15 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // Addr is where clients find it, not where it was bound.
-func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
 // Close closes the listener and removes the socket, unless another one has taken its place.
-func (l *listener) Close() error {
-	err := l.UnixListener.Close()
-	if now, statErr := os.Lstat(l.path); statErr == nil && os.SameFile(now, l.made) {
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	err := l.now.Close()
+	if l.now.there(l.path) {
 		err = errors.Join(err, os.Remove(l.path))
 	}
 	return err

@@ -329,38 +329,61 @@ func TestAFailedListIsNoEmptyList(t *testing.T) {
 	}
 }
 
-// TestWatchTellsWhomToLookAt: a death by the pidfd, the reaping again, a record by inotify.
-func TestWatchTellsWhomToLookAt(t *testing.T) {
-	l := newLab(t)
-	woken := make(chan string, 64)
-	ctx, cancel := context.WithCancel(t.Context())
+// watching is a Watch under way: woken names the containers to look at, wiped asks for a Rewatch.
+type watching struct {
+	*lab
+	woken chan string
+	wiped chan struct{}
+}
+
+func (l *lab) watching() watching {
+	w := watching{lab: l, woken: make(chan string, 1024), wiped: make(chan struct{}, 1024)}
+	ctx, cancel := context.WithCancel(l.t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- l.Watch(ctx, func(name string) { woken <- name }, func() {}) }()
-	await := func(name, what string) {
-		t.Helper()
-		for {
-			select {
-			case got := <-woken:
-				if got == name {
-					return
-				}
-			case <-time.After(10 * time.Second):
-				t.Fatalf("not woken by %s", what)
-			}
+	go func() {
+		ended <- l.Watch(ctx, func(name string) { w.woken <- name }, func() {}, func() { w.wiped <- struct{}{} })
+	}()
+	l.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			l.t.Error(err)
 		}
-	}
+	})
 	// The watch is set up when a file wakes it.
 	for set := false; !set; {
 		l.put(l.Run.Instance("probe.1"), subreaper.Instance{})
 		select {
-		case <-woken:
+		case <-w.woken:
 			set = true
 		case <-time.After(10 * time.Millisecond):
 			if err := os.Remove(l.Run.Instance("probe.1")); err != nil {
-				t.Fatal(err)
+				l.t.Fatal(err)
 			}
 		}
 	}
+	return w
+}
+
+func (w watching) await(name, what string) {
+	w.t.Helper()
+	limit := time.After(30 * time.Second)
+	for {
+		select {
+		case got := <-w.woken:
+			if got == name {
+				return
+			}
+		case <-limit:
+			w.t.Fatalf("not woken by %s", what)
+		}
+	}
+}
+
+// TestWatchTellsWhomToLookAt: a death by the pidfd, the reaping again, a record by inotify.
+func TestWatchTellsWhomToLookAt(t *testing.T) {
+	l := newLab(t)
+	w := l.watching()
+	await := w.await
 	p, end, reap := l.child()
 	l.launched("web.1", p)
 	await("web", "the instance file")
@@ -371,8 +394,33 @@ func TestWatchTellsWhomToLookAt(t *testing.T) {
 	await("web", "the reaping")
 	l.put(l.Run.Exit("db.1"), subreaper.Exit{})
 	await("db", "the exit file")
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+}
+
+// TestWatchAgainAfterAWipe: a directory that took the place of another one has nobody watching it.
+func TestWatchAgainAfterAWipe(t *testing.T) {
+	for name, wipe := range map[string]func(l *lab) error{
+		"exits":   func(l *lab) error { return os.RemoveAll(l.Run.ExitsDir()) },
+		"removed": func(l *lab) error { return errors.Join(os.RemoveAll(string(l.Run)), os.Mkdir(string(l.Run), 0o711)) },
+		"moved away": func(l *lab) error {
+			return errors.Join(os.Rename(string(l.Run), string(l.Run)+".old"), os.Mkdir(string(l.Run), 0o711))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			w := l.watching()
+			if err := wipe(l); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-w.wiped:
+			case <-time.After(30 * time.Second):
+				t.Fatal("the wipe is not told")
+			}
+			if err := l.Rewatch(); err != nil {
+				t.Fatal(err)
+			}
+			l.put(l.Run.Exit("db.1"), subreaper.Exit{})
+			w.await("db", "the exit file in another directory")
+		})
 	}
 }

@@ -32,6 +32,9 @@ type Observer struct {
 	Config
 
 	watcher *fsnotify.Watcher
+	rewatch sync.Mutex
+	watched map[string]os.FileInfo // by path: directories as they were when their watch began; under rewatch
+
 	mu      sync.Mutex
 	epoll   int
 	held    map[string]holding // by instance id
@@ -57,7 +60,8 @@ func New(c Config) (*Observer, error) {
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
 	return &Observer{
-		Config: c, watcher: watcher, epoll: epoll, held: map[string]holding{}, holders: map[int]string{}, index: NewIndex(),
+		Config: c, watcher: watcher, watched: map[string]os.FileInfo{}, epoll: epoll, held: map[string]holding{},
+		holders: map[int]string{}, index: NewIndex(),
 	}, nil
 }
 

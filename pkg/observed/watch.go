@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,17 +15,13 @@ import (
 
 // Watch calls wake with the name of a container each time something may have changed about it: its init died or was
 // reaped, its exit or launch was recorded, its runtime state came or went, it was frozen or thawed. After an overflow it
-// calls all. It returns when ctx ends, and may be called once; the directories are made if they are missing.
-func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()) error {
-	w := o.watcher
-	for _, dir := range []string{o.RuntimeRoot, o.Run.InstancesDir(), o.Run.ExitsDir()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		if err := w.Add(dir); err != nil {
-			return fmt.Errorf("watch %s: %w", dir, err)
-		}
+// calls all. When something of the run directory itself was removed, or moved away, or cannot be watched, it calls wiped,
+// which is to see to it that Rewatch is called. It returns when ctx ends, and may be called once.
+func (o *Observer) Watch(ctx context.Context, wake func(name string), all, wiped func()) error {
+	if o.Rewatch() != nil {
+		wiped()
 	}
+	w := o.watcher
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	broken := make(chan error, 1)
@@ -61,6 +58,9 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 					wake(name) // its cgroup is called as it is
 				}
 			}
+			if (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) && o.foundation(e.Name) {
+				wiped()
+			}
 			if e.Has(fsnotify.Create) || e.Has(fsnotify.Remove) {
 				if e.Has(fsnotify.Create) && filepath.Dir(e.Name) == filepath.Clean(o.RuntimeRoot) {
 					o.appeared(idOf(e.Name))
@@ -73,6 +73,40 @@ func (o *Observer) Watch(ctx context.Context, wake func(name string), all func()
 			return err
 		}
 	}
+}
+
+// Rewatch watches the run directory and what counts in it, again where a directory is not the one that was watched, and
+// makes those in it that are missing. What happened in between was not seen by anybody. The run directory itself is not
+// made: its mode is its maker's.
+func (o *Observer) Rewatch() error {
+	o.rewatch.Lock()
+	defer o.rewatch.Unlock()
+	for _, dir := range []string{string(o.Run), o.RuntimeRoot, o.Run.InstancesDir(), o.Run.ExitsDir()} {
+		if dir != string(o.Run) {
+			if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+		info, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if was := o.watched[dir]; was != nil && !os.SameFile(was, info) {
+			_ = o.watcher.Remove(dir) // it was moved away; of one that is deleted the kernel drops the watch
+		}
+		// Also where nothing seems to have changed: inode numbers are given out again. A second watch is the first one.
+		if err := o.watcher.Add(dir); err != nil {
+			return fmt.Errorf("watch %s: %w", dir, err)
+		}
+		o.watched[dir] = info
+	}
+	return nil
+}
+
+// foundation: what is at path stands in the run directory itself, or is that.
+func (o *Observer) foundation(path string) bool {
+	run := filepath.Clean(string(o.Run))
+	return path == run || filepath.Dir(path) == run
 }
 
 // appeared notes an instance that the runtime made, between two lists: a create that was given up for lost may complete

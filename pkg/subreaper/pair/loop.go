@@ -12,6 +12,10 @@ import (
 	"reconciler.dev/reconciler/pkg/subreaper"
 )
 
+// floor is how often the directories are scanned without a cause: that another file system was mounted over one, or that
+// one above was moved away, is told by no event.
+const floor = 5 * time.Second
+
 // retryPause is how long a failed effect (no room on disk, no memory for a fork) waits for another try of everything.
 const retryPause = 250 * time.Millisecond
 
@@ -39,6 +43,7 @@ func (r *routine) pass() (done bool) {
 	if r.lookAt != 0 && now() >= r.lookAt {
 		r.lookAtAll()
 	}
+	r.scanDue = r.scanDue || now() >= r.seenAt+floor
 	for again := true; again; again = r.due() {
 		// The order matters: a zombie is taken for a stranger only after every launch that ended is committed and
 		// every instance file is known.
@@ -132,20 +137,10 @@ func (r *routine) wait(events []unix.EpollEvent) (int, error) {
 }
 
 // timeout is how long nothing is due by itself.
-func (r *routine) timeout() time.Duration {
-	if at := r.nextWake(); at != 0 {
-		return max(0, at-now())
-	}
-	return forever
-}
-
-const forever = time.Duration(1<<63 - 1)
+func (r *routine) timeout() time.Duration { return max(0, r.nextWake()-now()) }
 
 func (r *routine) epollWait(events []unix.EpollEvent, timeout time.Duration) (int, error) {
-	ms := -1
-	if timeout < forever {
-		ms = int((timeout + time.Millisecond - 1) / time.Millisecond) // rounded up, else it spins for the last part
-	}
+	ms := int((timeout + time.Millisecond - 1) / time.Millisecond) // rounded up, else it spins for the last part
 	n, err := unix.EpollWait(r.epoll, events, ms)
 	if errors.Is(err, unix.EINTR) {
 		return 0, nil
@@ -156,12 +151,15 @@ func (r *routine) epollWait(events []unix.EpollEvent, timeout time.Duration) (in
 	return n, nil
 }
 
-// nextWake is the earliest time at which something is due by itself; 0 if there is none.
+// nextWake is the earliest time at which something is due by itself.
 func (r *routine) nextWake() time.Duration {
-	at := r.lookAt
+	at := r.seenAt + floor
+	if r.lookAt != 0 {
+		at = min(at, r.lookAt)
+	}
 	for _, l := range r.launches {
-		if t := l.wakeAt(); t != 0 && (at == 0 || t < at) {
-			at = t
+		if t := l.wakeAt(); t != 0 {
+			at = min(at, t)
 		}
 	}
 	return at

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -307,6 +309,10 @@ func TestWipedRunDirectory(t *testing.T) {
 			}
 			return nil
 		},
+		"unseen": func(w *world) error { // inotify(7) tells nothing of a directory above
+			above := filepath.Dir(string(w.run))
+			return errors.Join(os.Rename(above, above+".old"), os.Mkdir(above, 0o700))
+		},
 		"socket":     func(w *world) error { return os.Remove(w.run.Socket()) },
 		"exits":      func(w *world) error { return os.RemoveAll(w.run.ExitsDir()) },
 		"moved away": func(w *world) error { return os.Rename(string(w.run), string(w.run)+".old") },
@@ -318,6 +324,9 @@ func TestWipedRunDirectory(t *testing.T) {
 			w.must(wipe(w))
 			w.eventually("it answers again", func() bool { _, err := os.Lstat(w.run.Socket()); return err == nil })
 			w.launchMany("b", 1)
+			if !exists(w.run.Log()) {
+				t.Error("the log is not kept any more")
+			}
 			if after := w.hello(); after.Guard != before.Guard || after.Reaper != before.Reaper {
 				t.Errorf("the pair was %+v and is %+v", before, after)
 			}
@@ -329,6 +338,26 @@ func TestWipedRunDirectory(t *testing.T) {
 			w.endMany("c", 1)
 		})
 	}
+}
+
+// TestWaitingAtALostSocket: who has asked at a socket that nobody can find any more, and was not heard yet, is hung up
+// on, and so asks at the next one. The guard must not keep the old one open.
+func TestWaitingAtALostSocket(t *testing.T) {
+	w := startWorld(t)
+	reaper := w.hello().Reaper
+	w.must(syscall.Kill(reaper, syscall.SIGSTOP))
+	conn, err := net.Dial("unixpacket", w.run.Socket())
+	w.must(err)
+	defer func() { _ = conn.Close() }()
+	_, err = conn.Write([]byte(`{"protocol":1}`))
+	w.must(err)
+	w.must(os.Remove(w.run.Socket()))
+	w.must(syscall.Kill(reaper, syscall.SIGCONT))
+	w.must(conn.SetReadDeadline(time.Now().Add(patience)))
+	if _, err := conn.Read(make([]byte, 4096)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("it was neither answered nor hung up on")
+	}
+	w.must(w.client.Ready(w.ctx()))
 }
 
 // TestKeepNeedsAGuardThatStarts: a program that ends at once is tried again, and leaves no zombies.

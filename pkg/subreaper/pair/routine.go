@@ -38,6 +38,7 @@ type routine struct {
 	upgradeDue, guardDied, ending            bool
 
 	lookAt time.Duration   // when everything is due again; 0 for never
+	seenAt time.Duration   // when the directories were last scanned
 	untidy int             // wake-ups since memory was given back
 	null   int             // /dev/null
 	build  string          // of this image
@@ -132,23 +133,4 @@ func (r *routine) poll(fd int, events uint32) error {
 		return fmt.Errorf("epoll add %d: %w", fd, err)
 	}
 	return nil
-}
-
-// complain logs a failure once an object, however often it is tried again.
-func (r *routine) complain(object, format string, v ...any) {
-	if !r.logged[object] {
-		r.logged[object] = true
-		r.log(format, v...)
-	}
-}
-
-// line is what log writes from; only the main thread logs.
-var line [1 << 10]byte
-
-// log writes one line to stderr, which is subreaper.log.
-func (r *routine) log(format string, v ...any) {
-	b := time.Now().UTC().AppendFormat(line[:0], "2006-01-02T15:04:05.000Z")
-	b = fmt.Appendf(b, " %s[%d] ", r.role, r.pid)
-	b = fmt.Appendf(b, format, v...)
-	_, _ = os.Stderr.Write(append(b, '\n'))
 }

@@ -21,7 +21,7 @@ func (r *routine) scan() {
 	if !r.scanDue {
 		return
 	}
-	r.scanDue, r.blind = false, false
+	r.scanDue, r.blind, r.seenAt = false, false, now()
 	if err := r.prepareDirectories(); err != nil { // no room to watch them, say: what is there can be read all the same
 		r.complain(string(r.run), "run directory: %v", err)
 		r.retry()
@@ -60,10 +60,7 @@ func (r *routine) prepareDirectories() error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	if r.role == subreaper.RoleGuard && r.listener >= 0 {
-		return nil // the reaper sees to the socket, or the two would bind it away from each other for ever
-	}
-	return r.keepListener()
+	return errors.Join(r.keepLog(), r.keepListener())
 }
 
 // adopt watches the instance, or settles it if there is nothing left to watch. The latter is the guard's alone.

@@ -150,10 +150,15 @@ func bind(run subreaper.RunDir) (fd int, err error) {
 	return fd, nil
 }
 
-// keepListener binds anew if the socket's path is no longer that of the listener: the run directory was wiped, or the
-// reaper before noticed that and the guard's copy is the old one.
+// keepListener binds anew if the socket's path is no longer that of the listener: the run directory was wiped. The guard
+// must not: it would bind the reaper's socket away. It lets go of its copy, since whoever waits at a socket with no path
+// is hung up on, and asks again, only when the last copy is closed.
 func (r *routine) keepListener() error {
 	if r.listener >= 0 && bound(r.listener, r.run.Socket()) {
+		return nil
+	}
+	if r.role == subreaper.RoleGuard && r.reaperPID != 0 {
+		r.dropListener()
 		return nil
 	}
 	fd, err := bind(r.run)
@@ -162,10 +167,17 @@ func (r *routine) keepListener() error {
 	}
 	if r.listener >= 0 {
 		r.log("the socket's path had vanished, it is bound again")
-		_ = unix.Close(r.listener)
 	}
+	r.dropListener()
 	r.listener = fd
 	return r.pollListener()
+}
+
+func (r *routine) dropListener() {
+	if r.listener >= 0 {
+		_ = unix.Close(r.listener)
+	}
+	r.listener = -1
 }
 
 // bound reports whether path is the file that the listener was bound to. Where the kernel does not tell (before Linux

@@ -76,7 +76,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	runctest.Require(t, runctest.Root, runctest.Pidfd)
 	w := &world{TB: t, dir: t.TempDir(), inits: map[string]subreaper.Process{}, stop: func() {}}
-	w.run, w.state = subreaper.RunDir(filepath.Join(w.dir, "run")), filepath.Join(w.dir, "state")
+	w.run, w.state = subreaper.RunDir(filepath.Join(w.dir, "var/run")), filepath.Join(w.dir, "state")
 	w.binary = filepath.Join(w.dir, "reconciler-subreaper")
 	w.must(os.WriteFile(w.binary, program, 0o755))
 	w.useBinary(w.binary)
