@@ -44,7 +44,7 @@ type Action struct {
 	Exit    *store.Exit    // to be recorded; nil for none
 	Record  *store.Record  // as it is to be before the effect; nil for unchanged
 	Attempt *store.Attempt // the one acted on
-	Again   bool           // said and done before, without effect: no event
+	Again   bool           // Kill, Launch: asked for before, without an effect that is seen
 
 	Desired   *store.Desired  // Launch: what to make it from
 	Stop      desired.Stop    // Signal: how
@@ -173,9 +173,10 @@ func (v *view) adopt(reason string) Action {
 	return a
 }
 
-// launch asks again for an attempt whose launch did not commit. The subreaper launches an instance at most once.
+// launch asks again for an attempt whose launch did not commit. The subreaper launches an instance at most once: by its
+// files, and should those be wiped, by being told that this is not the first time.
 func (v *view) launch(reason string) Action {
-	return Action{Name: v.name, Verb: Launch, Reason: reason, Attempt: v.cur, Desired: v.d}
+	return Action{Name: v.name, Verb: Launch, Reason: reason, Attempt: v.cur, Desired: v.d, Again: true}
 }
 
 // start commits the attempt: from here on its exit is owed.

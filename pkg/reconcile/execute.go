@@ -19,9 +19,10 @@ import (
 type Effects interface {
 	// Expect is told that a launch comes next, as soon as that is known. It must not block.
 	Expect()
-	// Launch creates the instance, which then waits to be started. An error that is a *NotLaunched says that this
-	// instance never will run; any other one that it is not known.
-	Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt) error
+	// Launch creates the instance, which then waits to be started. Again says that it may have been asked for before: then
+	// nothing new is made. An error that is a *NotLaunched says that this instance never will run; any other one that it is
+	// not known.
+	Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt, again bool) error
 	// Start lets a created instance run its code. Starting a running one is no error.
 	Start(ctx context.Context, instance string) error
 	// Signal sends a signal, by name, to a process verified to be p, the instance's init. One that is gone is no error.
@@ -94,7 +95,7 @@ func (x *Executor) Do(ctx context.Context, a Action) error {
 func (x *Executor) effect(ctx context.Context, a Action) error {
 	switch a.Verb {
 	case Launch:
-		return x.Effects.Launch(ctx, a.Desired, a.Attempt)
+		return x.Effects.Launch(ctx, a.Desired, a.Attempt, a.Again)
 	case Start:
 		return x.Effects.Start(ctx, a.Attempt.Instance)
 	case Signal:

@@ -28,10 +28,14 @@ func (m *model) effect(verb string, do func()) error {
 
 func (m *model) Expect() {}
 
-func (m *model) Launch(_ context.Context, d *store.Desired, a *store.Attempt) error {
-	return m.effect("launch", func() {
+func (m *model) Launch(_ context.Context, d *store.Desired, a *store.Attempt, again bool) error {
+	lost := false
+	err := m.effect("launch", func() {
 		if m.procs[a.Instance] != nil {
 			return // launched already: answered from the file
+		}
+		if lost = again; lost {
+			return // it is not on file, and nobody knows any more whether it was
 		}
 		if m.recordOf(a.Instance) == nil {
 			m.fault("%s was launched before that was on record", a.Instance)
@@ -44,6 +48,10 @@ func (m *model) Launch(_ context.Context, d *store.Desired, a *store.Attempt) er
 			m.fault("%s launched from the manifest of %s", a.Instance, d.Container.Name)
 		}
 	})
+	if lost && err == nil {
+		return &NotLaunched{subreaper.ErrLost}
+	}
+	return err
 }
 
 func (m *model) process() subreaper.Process {

@@ -46,7 +46,7 @@ const (
 func (n *Node) Expect() { go cgroup.Warm() }
 
 // Launch makes the derived bundle and has the reaper run the runtime's create on it.
-func (n *Node) Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt) error {
+func (n *Node) Launch(ctx context.Context, d *store.Desired, attempt *store.Attempt, again bool) error {
 	id := attempt.Instance
 	command, err := n.prepare(d, attempt)
 	if err != nil {
@@ -57,7 +57,7 @@ func (n *Node) Launch(ctx context.Context, d *store.Desired, attempt *store.Atte
 	defer cancel()
 	_, err = n.Pair.Launch(ctx, subreaper.Launch{
 		ID: id, Args: command.Args, Env: command.Env, Dir: command.Dir, PIDFile: command.PIDFile,
-		Stdout: log, Stderr: log, Timeout: launchTimeout,
+		Stdout: log, Stderr: log, Timeout: launchTimeout, Again: again,
 	})
 	if failed, ok := errors.AsType[*subreaper.LaunchError](err); ok {
 		if failed.TimedOut || failed.Status == 0 {

@@ -74,7 +74,8 @@ func (c *Client) Ready(ctx context.Context) error {
 // Launch has l's command run as the reaper's child and returns the instance that it left. It is idempotent by l.ID:
 // asked again, before or after a crash of anybody, it returns what was committed, waits for the command in flight, or
 // fails with ErrLost; it never runs a second command for one id. Any other error but *LaunchError leaves open whether
-// the launch took place. It waits for a pair as long as ctx allows.
+// the launch took place; who asks again then, and be it in another life, sets l.Again. It waits for a pair as long as ctx
+// allows.
 func (c *Client) Launch(ctx context.Context, l Launch) (Instance, error) {
 	r, err := c.persist(ctx, Request{Protocol: ProtocolVersion, Launch: &l}, true)
 	switch {
@@ -97,6 +98,11 @@ func (c *Client) persist(ctx context.Context, q Request, await bool) (Reply, err
 		r, err := ask(ctx, c.config.Run, q)
 		if err == nil || !transient(err) {
 			return r, err
+		}
+		if _, heard := errors.AsType[broken](err); heard && q.Launch != nil {
+			again := *q.Launch
+			again.Again = true
+			q.Launch = &again
 		}
 		if !await {
 			// The lock decides whether there is anybody to wait for, never a time-out.

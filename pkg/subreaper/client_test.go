@@ -76,6 +76,9 @@ func TestHelloOfAnotherProtocol(t *testing.T) {
 
 func TestLaunchAsksAgainWhenNobodyReplies(t *testing.T) {
 	c := fakePair(t, func(n int, q Request) string {
+		if q.Launch.Again != (n > 1) {
+			t.Errorf("request %d says that it is made again: %v", n, q.Launch.Again)
+		}
 		if n < 4 {
 			return ""
 		}

@@ -97,6 +97,10 @@ type Launch struct {
 	Stdout  string        `json:"stdout"`  // appended to; created 0600, its directory 0700; never through a symlink
 	Stderr  string        `json:"stderr"`  // may be the same path
 	Timeout time.Duration `json:"timeout"` // nanoseconds; then the command is killed and the launch has failed
+
+	// Again: it may have been asked for before. Then nothing is run any more: what is on file of the first time is the
+	// answer, and where the files were wiped it is that the launch is lost.
+	Again bool `json:"again,omitempty"`
 }
 
 // Hello is the reaper's side of the handshake.

@@ -72,6 +72,10 @@ func (r *routine) launch(c *conn, q subreaper.Launch) {
 		r.refuse(c, err)
 		return
 	}
+	if q.Again {
+		r.reply(c, subreaper.Reply{Lost: true})
+		return
+	}
 	l, err := r.start(q)
 	switch {
 	case errors.Is(err, fs.ErrExist):

@@ -87,6 +87,23 @@ func TestLaunchLost(t *testing.T) {
 	}
 }
 
+// TestAskedAgainAfterAWipe: without a file nobody knows any more what was launched, so what may have been is not begun.
+func TestAskedAgainAfterAWipe(t *testing.T) {
+	w := startWorld(t)
+	q := w.request("wiped.1")
+	p := w.launch(q)
+	q.Again = true
+	if again := w.launch(q); again != p {
+		t.Fatalf("answered from the file: %+v", again)
+	}
+	w.must(os.RemoveAll(w.run.InstancesDir()))
+	if _, err := w.client.Launch(w.ctx(), q); !errors.Is(err, subreaper.ErrLost) {
+		t.Fatalf("asked again after the wipe: %v, want ErrLost", err)
+	}
+	w.tell("wiped.1", "exit 3")
+	w.expect("wiped.1", code(3))
+}
+
 func (w *world) loseLaunch(q subreaper.Launch) {
 	w.Helper()
 	before := w.hello()

@@ -27,14 +27,10 @@ func (r *routine) log(format string, v ...any) {
 	_, _ = os.Stderr.Write(append(b, '\n'))
 }
 
-// keepLog leads stderr to the log again if another file, or none, has taken the place of the one that it led to: the run
-// directory was wiped. What is no file was chosen by hand.
+// keepLog leads stderr to the log again if another file, or none, has taken its place: the run directory was wiped. A
+// stderr that was another one from the beginning was chosen by hand.
 func (r *routine) keepLog() error {
-	var is, there unix.Stat_t
-	if err := unix.Fstat(2, &is); err != nil || is.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil
-	}
-	if err := unix.Lstat(r.run.Log(), &there); err == nil && there.Dev == is.Dev && there.Ino == is.Ino {
+	if !r.logs || r.logsThere() {
 		return nil
 	}
 	fd, err := unix.Open(r.run.Log(), unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
@@ -43,4 +39,11 @@ func (r *routine) keepLog() error {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	return unix.Dup3(fd, 2, 0)
+}
+
+// logsThere says whether stderr is the log in the run directory.
+func (r *routine) logsThere() bool {
+	var is, there unix.Stat_t
+	err1, err2 := unix.Fstat(2, &is), unix.Lstat(r.run.Log(), &there)
+	return err1 == nil && err2 == nil && is.Dev == there.Dev && is.Ino == there.Ino
 }

@@ -43,6 +43,7 @@ type routine struct {
 	null   int             // /dev/null
 	build  string          // of this image
 	tells  bool            // this kernel is known to tell exits after the reap
+	logs   bool            // stderr was the log in the run directory
 	logged map[string]bool // complaints already made about one object
 }
 
@@ -79,6 +80,7 @@ func newRoutine(a args) (*routine, error) {
 		childrenDue: true, scanDue: true, heirDue: true, acceptDue: true,
 		logged: map[string]bool{}, untidy: 1,
 	}
+	r.logs = r.logsThere()
 	// For ps and pgrep: after an execve of /proc/self/exe it would be "exe".
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(a.program)), 0)
 	unix.Umask(0o022) // for what a runtime makes in a root filesystem; we ourselves name every mode

@@ -88,8 +88,8 @@ func idleGuard(t *testing.T) *routine {
 		t.Fatal(err)
 	}
 	r := &routine{
-		args: args{role: subreaper.RoleGuard, run: subreaper.RunDir(t.TempDir()), lock: -1, listener: 0, inotify: -1, spare: -1, held: map[string]int{}},
-		pid:  os.Getpid(), bootID: boot,
+		args: args{role: subreaper.RoleGuard, run: subreaper.RunDir(t.TempDir()), lock: -1, listener: -1, inotify: -1, spare: -1, held: map[string]int{}},
+		pid:  os.Getpid(), bootID: boot, reaperPID: -1, // the socket is somebody else's affair
 		watches: map[string]*watch{}, byFD: map[int]*watch{}, launches: map[string]*launch{}, logged: map[string]bool{},
 	}
 	var err1, err2 error
