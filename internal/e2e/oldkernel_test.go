@@ -16,7 +16,7 @@ import (
 // anything else.
 func TestSecondLossOnAnOlderKernel(t *testing.T) {
 	w := newWorld(t)
-	w.launcher = filepath.Join(bin, "oldkernel")
+	w.launcher = []string{filepath.Join(bin, "oldkernel")}
 	w.start()
 	w.tellsExits(false)
 	guard, reaper := w.pair()

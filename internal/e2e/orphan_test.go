@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -74,22 +73,6 @@ func TestAPausedContainerCanBeStopped(t *testing.T) {
 	w.phase("web", "Stopped")
 	if alive(pid) {
 		t.Error("it lives")
-	}
-	w.oneEach("web", 1)
-}
-
-// TestALostRuntimeStateIsReplaced: the runtime's root was wiped under a living container.
-func TestALostRuntimeStateIsReplaced(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
-	pid := w.running("web", 0)
-	if out, err := exec.Command("rm", "-r", filepath.Join(w.root, "run/runc/web.1")).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	w.running("web", pid)
-	if alive(pid) {
-		t.Error("two live instances")
 	}
 	w.oneEach("web", 1)
 }

@@ -63,9 +63,10 @@ type world struct {
 	runtime string // the same behind its gates, or faulty
 	faults  string // of a faulty runtime
 	daemon  *exec.Cmd
+	bin     string  // of the next controller and its pair; empty: as built
 	unshare uintptr // namespaces of the next controller's own: unshare(2)
 
-	launcher string // runs the next controller as its arguments; empty: the controller is run itself
+	launcher []string // runs the next controller as its arguments; empty: the controller is run itself
 }
 
 // newWorld makes a world and takes it down at the end of the test, in order: down --exit must leave nothing behind.
@@ -173,11 +174,9 @@ func (w *world) start(args ...string) {
 	log, err := os.OpenFile(filepath.Join(w.root, "daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	w.must(err)
 	defer log.Close()
-	command := append([]string{filepath.Join(bin, "reconciler"), "run", "--root", w.root, "--cgroup-parent", w.cgroup,
+	command := append([]string{filepath.Join(cmp.Or(w.bin, bin), "reconciler"), "run", "--root", w.root, "--cgroup-parent", w.cgroup,
 		"--runtime", w.runtime, "--resync", "1s"}, args...)
-	if w.launcher != "" {
-		command = append([]string{w.launcher}, command...)
-	}
+	command = slices.Concat(w.launcher, command)
 	w.daemon = exec.Command(command[0], command[1:]...)
 	w.daemon.Stdout, w.daemon.Stderr = log, log
 	w.daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Unshareflags: w.unshare}
