@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,13 +35,33 @@ func (w *world) oneEach(name string, starts int) []api.Exit {
 // killAtOnce kills processes that would heal each other if they were killed one after the other.
 func (w *world) killAtOnce(pids ...int) {
 	w.t.Helper()
-	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
-		for _, pid := range pids {
-			signalPID(w.t, pid, sig)
-		}
+	w.stopped(pids...)
+	for _, pid := range pids {
+		signalPID(w.t, pid, syscall.SIGKILL)
 	}
 	for _, pid := range pids {
 		w.until("it is dead", func() bool { return !alive(pid) })
+	}
+}
+
+// stopped has processes stand still, and returns when none of their threads moves any more.
+func (w *world) stopped(pids ...int) {
+	w.t.Helper()
+	for _, pid := range pids {
+		signalPID(w.t, pid, syscall.SIGSTOP)
+	}
+	for _, pid := range pids {
+		w.until(fmt.Sprintf("%d stands still", pid), func() bool {
+			threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+			for _, thread := range threads {
+				b, err := os.ReadFile(thread)
+				_, state, _ := strings.Cut(string(b), ") ")
+				if err == nil && !strings.ContainsAny(state[:1], "TZX") {
+					return false
+				}
+			}
+			return true
+		})
 	}
 }
 
@@ -145,72 +166,6 @@ func TestExitWhileTheStartIsNotOnRecord(t *testing.T) {
 	}
 	if n := len(w.lines("job")); n != 1 {
 		t.Errorf("%d starts", n)
-	}
-}
-
-// TestExitWhileTheControllerIsDown: it is held by the reaper's record.
-func TestExitWhileTheControllerIsDown(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	w.manifest("web", w.bundle(forever, runctest.BundleOptions{}), "  stop: {gracePeriod: 1s}\n")
-	pid := w.running("web", 0)
-	w.kill()
-	signalPID(t, pid, syscall.SIGKILL)
-	w.until("it is dead", func() bool { return !alive(pid) })
-	w.start()
-	w.running("web", pid)
-	e := w.oneEach("web", 1)[0]
-	if e.Signal == nil || *e.Signal != 9 || e.ExitCode != nil || e.Source != subreaper.SourceWaitid || e.PID != pid {
-		t.Errorf("%+v", e)
-	}
-}
-
-// TestPairKilledExitStillTold: one at a time the exit is still the parent's own; both at once, the controller and the new
-// guard are witnesses.
-func TestPairKilledExitStillTold(t *testing.T) {
-	for _, who := range []string{"reaper", "guard", "both"} {
-		t.Run(who, func(t *testing.T) {
-			w := newWorld(t)
-			w.start()
-			guard, reaper := w.pair()
-			w.manifest("job", w.bundle("until [ -e /out/go ]; do usleep 10000; done; exit 42", runctest.BundleOptions{}), "  restart: {policy: Never}\n")
-			w.running("job", 0)
-			kill := map[string][]int{"reaper": {reaper}, "guard": {guard}, "both": {guard, reaper}}[who]
-			w.killAtOnce(kill...)
-			now, _ := w.pair()
-			if who == "guard" && now != reaper {
-				t.Errorf("the guard is %d, not the old reaper %d", now, reaper)
-			}
-			w.write(filepath.Join(w.out, "go"), "")
-			w.phase("job", "Failed")
-			e := w.oneEach("job", 1)[0]
-			if e.ExitCode == nil || *e.ExitCode != 42 {
-				t.Errorf("%+v", e)
-			}
-			if (e.Source == subreaper.SourceWaitid) != (who != "both") {
-				t.Errorf("known by %s", e.Source)
-			}
-		})
-	}
-}
-
-// TestAdoptionDisturbsNothing: three crashes of the controller, and an upgrade is no different.
-func TestAdoptionDisturbsNothing(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	for _, name := range []string{"a", "b", "c"} {
-		w.manifest(name, w.bundle("echo start >>/out/"+name+"; exec sleep 100000", runctest.BundleOptions{}), "  stop: {gracePeriod: 0s}\n")
-	}
-	pids := map[string]int{"a": w.running("a", 0), "b": w.running("b", 0), "c": w.running("c", 0)}
-	for range 3 {
-		w.restart()
-		w.settled()
-	}
-	for name, pid := range pids {
-		c := w.get(name)
-		if *c.Status.PID != pid || c.Status.RestartCount != 0 || len(w.lines(name)) != 1 {
-			t.Errorf("%s was disturbed: %+v", name, c.Status)
-		}
 	}
 }
 

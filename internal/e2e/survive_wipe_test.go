@@ -77,15 +77,13 @@ func TestSurvivesRunDirectoryWiped(t *testing.T) {
 		},
 		"with the pair": func(w *world) {
 			guard, reaper := w.pair()
-			for _, pid := range []int{guard, reaper} {
-				signalPID(t, pid, syscall.SIGSTOP)
-			}
+			w.stopped(guard, reaper)
 			remove(w)
 			w.killAtOnce(guard, reaper)
 		},
 		"with the guard": func(w *world) {
 			guard, _ := w.pair()
-			signalPID(t, guard, syscall.SIGSTOP)
+			w.stopped(guard)
 			remove(w)
 			w.killAtOnce(guard)
 		},
@@ -218,14 +216,14 @@ func TestSurvivesSocketsRemoved(t *testing.T) {
 func TestSurvivesLockOfRunDirectoryTakenOver(t *testing.T) {
 	w, pid := web(t)
 	guard, reaper := w.pair()
+	w.stopped(w.daemon.Process.Pid)
 	w.killAtOnce(guard, reaper) // they would make the directory again, and are not what is tried here
-	signalPID(t, w.daemon.Process.Pid, syscall.SIGSTOP)
 	w.must(os.Rename(w.rundir(), w.rundir()+".old"))
 	w.must(os.Mkdir(w.rundir(), 0o711))
 	other, err := os.OpenFile(w.rundir("controller.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	w.must(err)
 	defer other.Close()
-	w.must(syscall.Flock(int(other.Fd()), syscall.LOCK_EX))
+	w.must(syscall.Flock(int(other.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
 	fmt.Fprintln(other, os.Getpid())
 	signalPID(t, w.daemon.Process.Pid, syscall.SIGCONT)
 	failed := errors.AsType[*exec.ExitError]
