@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -18,9 +19,10 @@ import (
 	"reconciler.dev/reconciler/pkg/store"
 )
 
-// lab is a loop over a model, for a synctest bubble: its clock is the bubble's.
+// lab is a loop over a model, for a synctest bubble: its clock is the bubble's, and can be stepped.
 type lab struct {
 	*Loop
+	ahead  atomic.Int64 // of the bubble's clock, in nanoseconds
 	mu     sync.Mutex
 	m      *model
 	acts   []Action
@@ -33,7 +35,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	l := &lab{m: newModel(), hang: map[string]chan struct{}{}}
 	l.Loop = NewLoop(Config{
-		World: l, Wants: l, Do: l.do, Now: time.Now, Resync: 30 * time.Second, Calls: 2, Log: logr.Discard(),
+		World: l, Wants: l, Do: l.do, Now: l.now, Resync: 30 * time.Second, Calls: 2, Log: logr.Discard(),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -48,11 +50,13 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
+func (l *lab) now() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
+
 // with changes the model.
 func (l *lab) with(f func(m *model)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.m.now = time.Now()
+	l.m.now = l.now()
 	f(l.m)
 }
 
@@ -65,9 +69,9 @@ func (l *lab) do(ctx context.Context, a Action) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.m.now = time.Now()
+	l.m.now = l.now()
 	l.acts, l.times = append(l.acts, a), append(l.times, time.Now())
-	x := Executor{Effects: l.m, Records: l.m, Log: logr.Discard(), Now: time.Now}
+	x := Executor{Effects: l.m, Records: l.m, Log: logr.Discard(), Now: l.now}
 	err := x.Do(ctx, a)
 	l.m.check()
 	return err
@@ -316,7 +320,7 @@ func TestDrainEndsWithoutTheGone(t *testing.T) {
 // TestOneWaitsNotForAll: a name that is woken is looked at before a full pass over thousands is over.
 func TestOneWaitsNotForAll(t *testing.T) {
 	l := &lab{m: newModel(), hang: map[string]chan struct{}{}}
-	l.Loop = NewLoop(Config{World: l, Wants: l, Do: l.do, Now: time.Now, Resync: time.Hour, Calls: 2, Log: logr.Discard()})
+	l.Loop = NewLoop(Config{World: l, Wants: l, Do: l.do, Now: l.now, Resync: time.Hour, Calls: 2, Log: logr.Discard()})
 	for _, name := range []string{"a", "b", "z"} {
 		l.m.recs[name] = store.Record{Name: name, LastAttempt: 1, RemovedAt: testEpoch}
 	}
