@@ -66,6 +66,8 @@ type world struct {
 	bin     string  // of the next controller and its pair; empty: as built
 	unshare uintptr // namespaces of the next controller's own: unshare(2)
 
+	after []func() // at the end, last first
+
 	launcher []string // runs the next controller as its arguments; empty: the controller is run itself
 }
 
@@ -368,6 +370,11 @@ func alive(pid int) bool {
 
 // end takes the world down in order and holds it to leaving nothing behind.
 func (w *world) end() {
+	defer func() {
+		for _, f := range slices.Backward(w.after) {
+			f()
+		}
+	}()
 	gates, _ := filepath.Glob(w.gates + "/*.*")
 	for _, g := range gates {
 		_ = os.Remove(g)

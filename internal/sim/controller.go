@@ -84,7 +84,7 @@ func (c *controller) carryOut(actions []reconcile.Action) {
 		c.w.planned(a)
 		c.begin(a.Name, func(t *task) {
 			x := *c.executor
-			x.Effects, x.Records = node{c, t, a.Reason == "Unfinished"}, records{c, t}
+			x.Effects, x.Records = node{c, t}, records{c, t}
 			err := x.Do(context.Background(), a)
 			if !t.dead {
 				c.carryOut(c.queue.Finished(a, err == nil, c.w.mono))

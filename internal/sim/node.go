@@ -18,8 +18,7 @@ import (
 // one makes a system call that matters.
 type node struct {
 	*controller
-	t     *task
-	again bool
+	t *task
 }
 
 var _ reconcile.Effects = node{}
@@ -64,7 +63,7 @@ func (n node) await(holds func() bool, deadline time.Duration) bool {
 
 func (n node) Expect() {}
 
-func (n node) Launch(_ context.Context, d *store.Desired, a *store.Attempt) error {
+func (n node) Launch(_ context.Context, d *store.Desired, a *store.Attempt, again bool) error {
 	w, id := n.w, a.Instance
 	if !n.t.pause(nil) {
 		return errDead
@@ -87,7 +86,7 @@ func (n node) Launch(_ context.Context, d *store.Desired, a *store.Attempt) erro
 		if !n.t.pause(nil) {
 			return errDead
 		}
-		q := &request{id: id, again: n.again, from: n.controller}
+		q := &request{id: id, again: again, from: n.controller}
 		if w.guard != nil || w.reaper != nil {
 			w.inbox = append(w.inbox, q)
 			w.event(id)
@@ -101,7 +100,7 @@ func (n node) Launch(_ context.Context, d *store.Desired, a *store.Attempt) erro
 		}
 		switch {
 		case q.dropped:
-			n.again = true
+			again = true
 			continue
 		case q.lost:
 			return &reconcile.NotLaunched{Err: subreaper.ErrLost}
