@@ -41,6 +41,10 @@ chaos: setup build $(bin)/chaos $(bin)/oldkernel  ## Inject every fault and comp
 sim: $(bin)/sim  ## Look for an order of events that breaks a promise, on a simulated node (SEEDS=10000 SEED=1)
 	@$(bin)/sim --seed $(SEED) --seeds $(SEEDS)
 
+.PHONY: fuzz
+fuzz:  ## Fuzz each parser and protocol (FUZZTIME=20000x, or 2m; TARGET=FuzzParse for one)
+	@hack/fuzz
+
 .PHONY: bench
 bench: setup build $(bin)/bench  ## Measure against an ideal loop around runc, then crun, arms interleaved
 	@status=0; for runtime in runc crun; do $(bin)/bench --runtime $$runtime || status=1; done; exit $$status

@@ -128,21 +128,20 @@ func (i *Instance) gone(f Facts) error {
 	return err
 }
 
-// recorded reads the exit file. One about another process is no record of this one; a damaged one keeps the pair from
-// writing another, so nobody will know.
+// recorded reads the exit file. One that is damaged, or about another process, keeps the pair from writing this one's, so
+// nobody will know.
 func (i *Instance) recorded(f Facts) error {
 	exit, err := f.Recorded(i.ID)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	case errors.Is(err, subreaper.ErrDamaged):
+	case errors.Is(err, subreaper.ErrDamaged), err == nil && exit.Process != i.Process:
 		i.Exit = i.unknownExit(ReasonDamagedRecord, f.Now())
 		return nil
 	case err != nil:
 		return fmt.Errorf("exit file: %w", err)
-	case exit.Process == i.Process:
-		i.Exit = &exit
 	}
+	i.Exit = &exit
 	return nil
 }
 

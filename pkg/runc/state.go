@@ -70,7 +70,10 @@ func (r *Runtime) state(ctx context.Context, id string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	var s State
+	return r.parseState(id, out)
+}
+
+func (r *Runtime) parseState(id string, out []byte) (s State, err error) {
 	err = r.decode("state", id, out, &s, func() error {
 		if err := s.check(); err != nil {
 			return err
@@ -141,7 +144,11 @@ func (r *Runtime) list(ctx context.Context) ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	var states []State // "null" when there are none
+	return r.parseList(out)
+}
+
+// parseList reads "null" where there are none.
+func (r *Runtime) parseList(out []byte) (states []State, err error) {
 	err = r.decode("list", "", out, &states, func() error {
 		for _, s := range states {
 			if err := s.check(); err != nil {

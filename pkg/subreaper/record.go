@@ -10,19 +10,21 @@ import (
 // ReadInstance reads the commit of a launch. The error is fs.ErrNotExist if there is none.
 func ReadInstance(run RunDir, id string) (Instance, error) {
 	in, err := readRecord[Instance](run.Instance(id))
-	if err == nil && in.ID != id {
-		err = fmt.Errorf("%s: it is of instance %q", run.Instance(id), in.ID)
-	}
-	return in, err
+	return in, whose(run.Instance(id), in.ID, id, err)
 }
 
 // ReadExit reads an exit record. The error is fs.ErrNotExist if there is none.
 func ReadExit(run RunDir, id string) (Exit, error) {
 	e, err := readRecord[Exit](run.Exit(id))
-	if err == nil && e.Instance != id {
-		err = fmt.Errorf("%s: it is of instance %q", run.Exit(id), e.Instance)
+	return e, whose(run.Exit(id), e.Instance, id, err)
+}
+
+// whose refuses a record that is whole and of nobody, or of somebody else: no other one will come in its place.
+func whose(path, is, want string, err error) error {
+	if err == nil && is != want {
+		return fmt.Errorf("%s: %w: it is of instance %q", path, ErrDamaged, is)
 	}
-	return e, err
+	return err
 }
 
 func readRecord[T any](path string) (T, error) {
