@@ -127,6 +127,7 @@ func (k *killer) endController(ctx context.Context, upgrade bool) error {
 			return err
 		}
 	}
+	k.letGo()
 	if err := k.w.EndController(ctx); err != nil {
 		return err
 	}

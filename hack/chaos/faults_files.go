@@ -55,6 +55,7 @@ func (k *killer) wipe(dir string) error {
 
 // strip notes that what lives does not carry any more what a controller needs that finds it without a record of it.
 func (k *killer) strip() error {
+	k.wiped = true
 	err := k.log.follow()
 	for id := range k.log.lives {
 		if len(k.records.seen[id]) == 0 {

@@ -51,6 +51,7 @@ type killer struct {
 	blind     []window        // in which an exit may have gone unseen
 	bare      map[string]bool // instances whose files in the run directory were wiped
 	storeLost bool            // in this round
+	wiped     bool            // files of the run directory were, in this round
 	excused   map[string]bool // instances of which nobody can know any more: store and files are both gone
 	pair      scratch.Pair
 	strangers []stranger
@@ -123,6 +124,7 @@ func (k *killer) some(ctx context.Context) (target, error) {
 
 // killController kills it where it stands.
 func (k *killer) killController() error {
+	k.letGo()
 	p := k.w.Controller()
 	if !p.Alive() {
 		k.violated(other, "the controller ended by itself")
@@ -130,6 +132,13 @@ func (k *killer) killController() error {
 	err := k.strike(controllerVictim, p, "")
 	k.w.KillController()
 	return err
+}
+
+// letGo notes that a controller is about to end. What it holds on to and nobody else, after a wipe, ends with it.
+func (k *killer) letGo() {
+	if k.wiped {
+		k.unseen()
+	}
 }
 
 // restartController kills it and starts the next one.

@@ -79,7 +79,7 @@ func (k *killer) round(ctx context.Context, hand []fault) error {
 			k.blind[i].to = time.Now()
 		}
 	}
-	k.storeLost = false
+	k.storeLost, k.wiped = false, false
 	k.lookAfterStrangers()
 	if err := k.look(ctx); err != nil {
 		return err
