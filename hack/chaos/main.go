@@ -28,6 +28,7 @@ type options struct {
 	runtime   string
 	seed      uint64
 	faults    int
+	together  int
 	duration  time.Duration
 	only      string
 	oldKernel bool
@@ -44,6 +45,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "of the random choices")
 	flag.IntVar(&o.faults, "faults", 200, "how many faults to inject")
 	flag.DurationVar(&o.duration, "duration", 0, "inject faults for that long instead")
+	flag.IntVar(&o.together, "together", 3, "the most faults of one round; with 1 what was broken is of that one")
 	flag.StringVar(&o.only, "only", "", "of the faults, take those with this `text` in their names")
 	flag.BoolVar(&o.oldKernel, "old-kernel", false, "hide what Linux 6.15 tells of reaped processes")
 	flag.BoolVar(&o.verbose, "v", false, "tell all that is done")

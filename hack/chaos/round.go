@@ -35,7 +35,7 @@ func (k *killer) rampage(ctx context.Context, o options) error {
 			k.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			deck = append(deck, all...)
 		}
-		hand := deck[:pick(k.rng, 1, 1, 2, 3)]
+		hand := deck[:max(1, min(o.together, pick(k.rng, 1, 1, 2, 3)))]
 		deck = deck[len(hand):]
 		n += len(hand)
 		if err := k.round(ctx, hand); err != nil {
