@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,16 +18,7 @@ type fault struct {
 	inject func(*killer, context.Context) error
 }
 
-// awaited are faults that the product does not survive yet. They are dealt out when --only asks for them.
-var awaited = []string{
-	"runtime killed in a start",
-}
-
-func isAwaited(f fault) bool {
-	return slices.ContainsFunc(awaited, func(a string) bool { return strings.HasPrefix(f.name, a) })
-}
-
-// allFaults are those that there are.
+// allFaults are those that a run deals out.
 func allFaults() []fault {
 	return slices.Concat(processFaults, heldFaults, runtimeFaults, fileFaults, containerFaults, wishFaults)
 }

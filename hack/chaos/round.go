@@ -14,9 +14,7 @@ import (
 // rampage deals the faults out of a shuffled deck of all of them, over and over, so that each has its turn: one to three a
 // round. It goes on until so many were injected, or, if a duration is given, until that is over.
 func (k *killer) rampage(ctx context.Context, o options) error {
-	all := slices.DeleteFunc(allFaults(), func(f fault) bool {
-		return !strings.Contains(f.name, o.only) || o.only == "" && isAwaited(f)
-	})
+	all := slices.DeleteFunc(allFaults(), func(f fault) bool { return !strings.Contains(f.name, o.only) })
 	if len(all) == 0 {
 		return fmt.Errorf("no fault has %q in its name", o.only)
 	}
