@@ -37,9 +37,6 @@ func (r *Reader) goOn() (outlook, error) {
 		return over, nil
 	case r.live != nil && r.dir.is(r.live, cri.File{Attempt: r.attempt}):
 		return r.nextAttempt()
-	case r.live != nil && !r.rotated:
-		r.rotated = true // first what was written between the last read and the rename
-		return more, nil
 	}
 	return r.nextFile()
 }
@@ -56,8 +53,8 @@ func (r *Reader) read(f *file) error {
 	return f.skipIfOlder(r.options.Since)
 }
 
-// nextFile goes on with what took the place of a file that was moved. Its own name tells where that is; if it was
-// removed meanwhile, what had been moved before it does.
+// nextFile goes on with what took the place of a file that was moved, once what was written before that is read, too.
+// Its own name tells where that is; if it was removed meanwhile, what had been moved before it does.
 func (r *Reader) nextFile() (outlook, error) {
 	files, err := r.dir.list()
 	if err != nil {
@@ -77,7 +74,6 @@ func (r *Reader) nextFile() (outlook, error) {
 	case err != nil:
 		return nothing, err
 	}
-	r.rotated = false
 	return more, nil
 }
 
@@ -101,7 +97,7 @@ func (r *Reader) nextAttempt() (outlook, error) {
 
 // enter goes on with another attempt.
 func (r *Reader) enter(attempt int) error {
-	r.attempt, r.later, r.rotated = attempt, 0, false
+	r.attempt, r.later = attempt, 0
 	err := r.begin(0)
 	if errors.Is(err, fs.ErrNotExist) { // removed meanwhile: there may be others
 		r.live, r.moved, r.highest, err = nil, nil, 0, nil

@@ -142,6 +142,7 @@ func TestWithoutFormat(t *testing.T) {
 	}
 	w.add("2.log", "a\nb\nc\nd")
 	w.expect(logs.Options{Tail: 2}, "2 c", `2 d\`)
+	w.expect(logs.Options{Since: time.Now().Add(time.Hour)})
 	w.add("3.log", "no newline")
 	w.expect(logs.Options{Tail: 5}, `3 no newline\`)
 	w.add("4.log", "")
@@ -275,7 +276,9 @@ func TestFollow(t *testing.T) {
 		w.add("1.log", line(11, "stderr", cri.Partial, "no newline"))
 		expect()
 		w.add("2.log", full(12, "k"))
-		expect(`1 stderr no newline\`, "2 k")
+		time.Sleep(120 * time.Millisecond) // it has seen that there is another one
+		w.add("1.log", full(11, "late"))
+		expect("1 late", `1 stderr no newline\`, "2 k")
 		w.must(os.RemoveAll(w.dir))
 		expect()
 		w.add("4.log.1", full(13, "l"))

@@ -43,8 +43,7 @@ type Reader struct {
 	joins   joins
 	drop    int // lines that come before the tail
 
-	rotated bool // live was moved: what is read now is the rest of it
-	later   int  // another attempt that was there when live was last read to its end; 0 for none
+	later int // another attempt that was there when live was last read to its end; 0 for none
 }
 
 // poll is how often a follower looks.
