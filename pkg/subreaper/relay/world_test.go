@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -44,6 +45,7 @@ type world struct {
 
 	filling []string // file systems that are full at times
 	heldUp  int      // complaints about that
+	kills   atomic.Int64
 }
 
 func newWorld(t testing.TB) *world {
