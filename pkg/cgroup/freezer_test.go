@@ -87,6 +87,19 @@ func TestFreezeAndThaw(t *testing.T) {
 	})
 }
 
+// A runtime that was killed in a delete leaves its cgroup frozen, and empty.
+func TestKillThawsAnEmptyCgroup(t *testing.T) {
+	root := t.TempDir()
+	const state = "f/p/web.1/freezer.state"
+	plant(t, root, map[string]string{state: "FROZEN", "f/p/web.1/cgroup.procs": "\n"})
+	if err := At("/p", filepath.Join(root, "f")).Kill(t.Context(), "web.1"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(root, state)); err != nil || string(b) != "THAWED" {
+		t.Errorf("it is %q, %v", b, err)
+	}
+}
+
 // awaitFrozen waits as cgroup-v2.html says: a change of cgroup.events, since it was last read, wakes a poll. Version 1 tells
 // at once.
 func awaitFrozen(t *testing.T, p *Parent, instance string, want bool) {

@@ -41,12 +41,18 @@ func (p *Parent) Processes(instance string) ([]int, error) {
 
 // Kill sends SIGKILL to every process in an instance's cgroup until none is left or ctx ends. A pid is signalled by a
 // pidfd and only while it is a member: membership is read after the pidfd was opened. Those that are forked meanwhile cannot
-// escape cgroup.kill (version 2, Linux 5.14); elsewhere the next round finds them.
+// escape cgroup.kill (version 2, Linux 5.14); elsewhere the next round finds them. The cgroup is left thawed: runc freezes
+// it to delete a container without a pid namespace of its own, and killed in that it finds an empty cgroup that is frozen,
+// calls the container paused and refuses to delete it for ever.
 func (p *Parent) Kill(ctx context.Context, instance string) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		pids, err := p.Processes(instance)
-		if err != nil || len(pids) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(pids) == 0 {
+			p.Thaw(instance)
+			return nil
 		}
 		for _, pid := range pids {
 			if err := p.kill(instance, pid); err != nil {
