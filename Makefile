@@ -70,8 +70,8 @@ setup:
 	@hack/setup
 
 # Go's own cache decides what is rebuilt. The payload of chaos runs inside containers without any library: static.
-.PHONY: $(bin)/chaos $(bin)/bench $(bin)/growth $(bin)/oldkernel
-$(bin)/chaos $(bin)/bench $(bin)/growth $(bin)/oldkernel:
+.PHONY: $(bin)/chaos $(bin)/sim $(bin)/bench $(bin)/growth $(bin)/oldkernel
+$(bin)/chaos $(bin)/sim $(bin)/bench $(bin)/growth $(bin)/oldkernel:
 	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./hack/$(@F)
 
 # Modules of their own keep the tools' dependencies out of the product's.
