@@ -142,6 +142,9 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	}
 	d.log.Info("running", "manifests", d.paths.Manifests, "socket", d.paths.Socket, "cgroupParent", d.options.CgroupParent)
 	err = together(downCtx, actors)
+	if ctx.Err() == nil && err == nil && downCtx.Err() == nil {
+		return errors.New("an actor ended that nobody had asked to")
+	}
 	if ctx.Err() == nil && err == nil {
 		return d.endPair(context.WithoutCancel(ctx))
 	}

@@ -57,7 +57,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	if recovered := d.db.Recovered(); recovered != "" {
-		d.log.Info("the store was lost", "detail", recovered)
+		d.log.Info("the store is not as it was left", "detail", recovered)
 	}
 	d.snapshots = &reconcile.Snapshots{Store: d.db, Log: d.log}
 	node.Cleaned = d.observer.Forget

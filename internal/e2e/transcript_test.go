@@ -81,7 +81,8 @@ const theEnd = "=== over, status "
 func newShell(t *testing.T, dir string, env ...string) *shell {
 	cmd := exec.Command("sh")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what it leaves in the background is ended with its group
+	cmd.Env = append(cmd.Env, "MAKEFLAGS=", "MAKELEVEL=") // this may be a command of a make: its makes shall not say where they are
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}  // what it leaves in the background is ended with its group
 	stdin, err1 := cmd.StdinPipe()
 	r, w, err2 := os.Pipe()
 	if err1 != nil || err2 != nil {

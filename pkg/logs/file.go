@@ -177,7 +177,7 @@ func (f *file) rest() (Line, bool) {
 func (f *file) skipIfOlder(since time.Time) error {
 	info, err := f.Stat()
 	if err == nil && info.ModTime().Before(since) {
-		f.at = info.Size()
+		f.at = min(info.Size(), f.limit)
 	}
 	return err
 }

@@ -127,6 +127,19 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestSinceOfALogThatGrows: what is written after Open is not read, nor what is older.
+func TestSinceOfALogThatGrows(t *testing.T) {
+	w := newTree(t)
+	w.add("1.log", full(0, "one"))
+	r, err := logs.Open(w.dir, "web", logs.Options{Since: time.Now().Add(time.Hour)})
+	w.must(err)
+	defer r.Close()
+	w.add("1.log", full(1, "two"))
+	if l, err := r.Next(t.Context()); !errors.Is(err, io.EOF) {
+		t.Errorf("read %q, %v", l.Text, err)
+	}
+}
+
 // TestWithoutFormat: logs from before there was one are what the container wrote, whatever that looks like later on.
 func TestWithoutFormat(t *testing.T) {
 	w := newTree(t)

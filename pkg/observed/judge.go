@@ -104,7 +104,7 @@ func (i *Instance) live(f Facts) error {
 		return err
 	}
 	switch {
-	case seen.Life == subreaper.Zombie && f.Role(seen.Parent):
+	case i.Exit == nil && seen.Life == subreaper.Zombie && f.Role(seen.Parent):
 		// Its parent is about to record it.
 	case seen.Source != "": // better than an `unknown` on record, too: the pair had no pidfd in time, and we had
 		i.Exit = &subreaper.Exit{Instance: i.ID, Process: i.Process, Status: seen.Status, Source: seen.Source, FinishedAt: f.Now()}

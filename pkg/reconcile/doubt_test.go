@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,12 +143,15 @@ func TestADamagedSourceIsConfirmed(t *testing.T) {
 
 // snapshotted is a store that fails to take snapshots as long as it says why.
 type snapshotted struct {
+	mu           sync.Mutex
 	fail         error
 	taken, tries int
 	events       []string
 }
 
 func (s *snapshotted) Snapshot(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.tries++
 	if s.fail == nil {
 		s.taken++
@@ -156,6 +160,8 @@ func (s *snapshotted) Snapshot(context.Context) error {
 }
 
 func (s *snapshotted) Commit(_ context.Context, c store.Change) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, e := range c.Events {
 		s.events = append(s.events, e.Reason+" "+e.Message)
 	}
@@ -169,21 +175,28 @@ func TestSnapshots(t *testing.T) {
 		s := &snapshotted{}
 		done := make(chan error)
 		go func() { done <- (&Snapshots{Store: s, Log: logr.Discard()}).Run(ctx) }()
+		fails := func(err error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.fail = err
+		}
 		after := func(d time.Duration, tries, taken, told int) {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			if s.tries != tries || s.taken != taken || len(s.events) != told {
 				t.Errorf("%d tries, %d taken, told %q; want %d, %d, %d", s.tries, s.taken, s.events, tries, taken, told)
 			}
 		}
 		after(time.Minute, 1, 1, 0)
 		after(time.Hour, 2, 2, 0)
-		s.fail = errors.New("no space left")
+		fails(errors.New("no space left"))
 		after(2*time.Hour, 4, 2, 1)
-		s.fail = nil
+		fails(nil)
 		after(time.Hour, 5, 3, 1)
-		s.fail = errors.New("no space left")
+		fails(errors.New("no space left"))
 		after(time.Hour, 6, 3, 2)
 		cancel()
 		if err := <-done; err != nil {

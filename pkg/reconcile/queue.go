@@ -23,11 +23,15 @@ type Queue struct {
 	waiting map[*slots][]Action
 	holds   map[string]*slots // of names whose effect has a slot
 	overdue alarms            // when such a name loses it
+	late    map[string]bool   // names that lost it and whose effect goes on
 	ready   []Action          // those whose turn came by that
 }
 
 // slowCall is how long an effect has its slot: one that hangs does not keep the others waiting for its time limit.
 const slowCall = time.Second
+
+// maxLate is how many effects may go on without a slot: a machine that is slow with all of them is not asked for more.
+const maxLate = 64
 
 // slots is how many more effects of some verbs may be in flight.
 type slots int
@@ -38,7 +42,7 @@ func NewQueue(calls int) *Queue {
 	return &Queue{
 		dirty: map[string]bool{}, busy: map[string]bool{}, unquiet: map[string]bool{}, rests: map[string]time.Duration{},
 		room:    map[Verb]*slots{Start: &call, Clean: &call, Pause: &call, Resume: &call, Update: &call, Launch: &launch},
-		waiting: map[*slots][]Action{}, holds: map[string]*slots{},
+		waiting: map[*slots][]Action{}, holds: map[string]*slots{}, late: map[string]bool{},
 	}
 }
 
@@ -89,6 +93,11 @@ func (q *Queue) Take(now time.Duration) []string {
 		q.dirty[name] = true
 	}
 	for name, rings := q.overdue.ring(now); rings; name, rings = q.overdue.ring(now) {
+		if len(q.late) == maxLate {
+			q.overdue.set(name, now+slowCall)
+			continue
+		}
+		q.late[name] = true
 		q.ready = append(q.ready, q.leave(name, now)...)
 	}
 	n := min(batch, len(q.backlog))
@@ -154,6 +163,7 @@ func (q *Queue) Finished(a Action, onRecord bool, now time.Duration) (begin []Ac
 		q.rests[a.Name] = min(max(2*q.rests[a.Name], minRetry), maxRetry)
 		q.alarms.set(a.Name, now+q.rests[a.Name])
 	}
+	delete(q.late, a.Name)
 	return q.leave(a.Name, now)
 }
 

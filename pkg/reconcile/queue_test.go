@@ -82,6 +82,33 @@ func TestQueueHangingEffects(t *testing.T) {
 	}
 }
 
+// TestQueueHangsNoFurther: a machine that hangs with all that is asked of it is not asked for ever more.
+func TestQueueHangsNoFurther(t *testing.T) {
+	q := NewQueue(1)
+	var steps Steps
+	for n := range 2 * maxLate {
+		steps.Actions = append(steps.Actions, Action{Name: "c" + strconv.Itoa(n), Verb: Start})
+	}
+	begun := q.Planned(nil, nil, steps, 0, testEpoch)
+	now := time.Duration(0)
+	step := func() {
+		now, _ = q.Next()
+		begun = append(begun, q.Planned(q.Take(now), nil, Steps{}, now, testEpoch)...)
+	}
+	for range 3 * maxLate {
+		step()
+	}
+	if len(begun) != maxLate+1 {
+		t.Fatalf("%d have begun", len(begun))
+	}
+	q.Finished(begun[0], true, now)
+	step()
+	step()
+	if len(begun) != maxLate+2 {
+		t.Errorf("%d have begun after one has ended", len(begun))
+	}
+}
+
 // TestQueueRests: what could not be recorded is tried again after a rest, ever longer until it is on record.
 func TestQueueRests(t *testing.T) {
 	q := NewQueue(1)

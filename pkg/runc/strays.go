@@ -29,11 +29,13 @@ func bootTicks() uint64 {
 }
 
 // reapStray waits for a child that was born since, into a pid namespace below ours, and that nobody knows, and reaps it.
-// There may be none: it gives up after some seconds.
+// There may be none: it gives up after some seconds, or after a
+// minute in which others always held births.
 func reapStray(since uint64) {
 	wait := time.Millisecond
-	for looks := 0; looks < 13; time.Sleep(wait) {
+	for looks, tries := 0, 0; looks < 13 && tries < 60; time.Sleep(wait) {
 		wait = min(2*wait, time.Second)
+		tries++
 		if !births.TryLock() { // to wait for the lock would hold up all who come after
 			continue
 		}

@@ -28,7 +28,7 @@ func putHistory(tx tx, bucket []byte, name string, n int, v any) error {
 	}
 	var keys [][]byte
 	for k := range b.from(nil) {
-		if n-int(binary.BigEndian.Uint64(k)) < maxHistory {
+		if len(k) == 8 && n-int(binary.BigEndian.Uint64(k)) < maxHistory { // a damaged file may hold any key
 			return nil // there are no more numbers than that
 		}
 		break

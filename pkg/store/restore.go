@@ -33,6 +33,9 @@ func prepare(path, boot string, o Options) (recovered string, err error) {
 		return "", err
 	}
 	snapshot, snapshotErr := snapshotOf(path), inspect(snapshotOf(path))
+	if snapshotErr != nil && !errors.Is(snapshotErr, fs.ErrNotExist) && !errors.Is(snapshotErr, ErrCorrupt) {
+		return "", errors.Join(err, fmt.Errorf("its snapshot %s: %w", snapshot, snapshotErr)) // it may be good, for all we know
+	}
 	if missing && errors.Is(snapshotErr, fs.ErrNotExist) {
 		return "", build(path, "", boot, "", o)
 	}
@@ -113,7 +116,10 @@ func build(path, snapshot, boot, lost string, o Options) error {
 			}
 			return doubt(boltTx{tx}, mark, boot)
 		case lost != "":
-			return errors.Join(plant(tx), putEvents(boltTx{tx}, []Event{recoveredEvent(lost)}))
+			if err := plant(tx); err != nil {
+				return err
+			}
+			return putEvents(boltTx{tx}, []Event{recoveredEvent(lost)})
 		}
 		return plant(tx)
 	})

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"reconciler.dev/reconciler/pkg/desired"
 	"reconciler.dev/reconciler/pkg/store"
@@ -167,6 +170,22 @@ func TestRestoreWithoutASnapshotThatIsOne(t *testing.T) {
 	write(t, path, nil)
 	if db = open(t, path); reasons(t, db) != "StoreRecovered StoreRecovered" {
 		t.Errorf("events %s", reasons(t, db))
+	}
+}
+
+// A snapshot that cannot be read now, or only by a newer program, may be good: nothing is begun in its place.
+func TestRestoreWaitsForASnapshotThatMayBeGood(t *testing.T) {
+	path := lived(t)
+	edit(t, path+".snapshot", func(tx *bbolt.Tx) error {
+		meta := tx.Bucket([]byte("meta"))
+		return errors.Join(meta.Put([]byte("schema"), []byte("99")), meta.Put([]byte("names"), []byte("of another kind")))
+	})
+	write(t, path, []byte("not a database\n"))
+	if _, err := store.Open(path, store.Options{NoSync: true}); !errors.Is(err, store.ErrNewerSchema) || !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("opened: %v", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "not a database\n" || len(asides(t, path)) > 0 {
+		t.Errorf("it was replaced: %.40q, %v", got, err)
 	}
 }
 

@@ -99,7 +99,7 @@ func (c *Client) persist(ctx context.Context, q Request, await bool) (Reply, err
 		if err == nil || !transient(err) {
 			return r, err
 		}
-		if _, heard := errors.AsType[broken](err); heard && q.Launch != nil {
+		if b, _ := errors.AsType[broken](err); b.sent && q.Launch != nil {
 			again := *q.Launch
 			again.Again = true
 			q.Launch = &again

@@ -59,7 +59,9 @@ func ask(ctx context.Context, run RunDir, q Request) (Reply, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	answer := make([]byte, MaxPacket)
-	if _, err = conn.Write(packet); err == nil {
+	_, writeErr := conn.Write(packet)
+	err = writeErr
+	if err == nil {
 		var n int
 		n, err = conn.Read(answer)
 		answer = answer[:n]
@@ -68,7 +70,7 @@ func ask(ctx context.Context, run RunDir, q Request) (Reply, error) {
 		return Reply{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return Reply{}, broken{err}
+		return Reply{}, broken{err, writeErr == nil}
 	}
 	var r Reply
 	if err := json.Unmarshal(answer, &r); err != nil {
@@ -80,8 +82,12 @@ func ask(ctx context.Context, run RunDir, q Request) (Reply, error) {
 	return r, nil
 }
 
-// broken is a connection that ended without a reply: whoever held its other end died or changed its role.
-type broken struct{ error }
+// broken is a connection that ended without a reply: whoever held its other end died or changed its role. A request that
+// was sent may have been heard.
+type broken struct {
+	error
+	sent bool
+}
 
 // transient reports whether asking again may help: nobody listens yet, or the one who did has gone.
 func transient(err error) bool {

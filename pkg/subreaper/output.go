@@ -89,5 +89,5 @@ func ReadOutput(d RunDir, id string) (Output, error) {
 // Ended reports whether the init of an instance is dead, or never will run. Its launch makes .launching before its
 // output, its end makes the exit record, and whoever forgets it removes the exit record last.
 func Ended(d RunDir, id string) bool {
-	return raw.Exists(d.Exit(id)) || !raw.Exists(d.Instance(id)) && !raw.Exists(d.Launching(id))
+	return raw.Exists(d.Exit(id)) || raw.Gone(d.Instance(id)) && raw.Gone(d.Launching(id))
 }

@@ -57,10 +57,7 @@ func (r *routine) prepareDirectories() error {
 	const wiped = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 	_, err1 := unix.InotifyAddWatch(r.inotify, string(r.run), unix.IN_DELETE|unix.IN_MOVED_FROM|wiped)
 	_, err2 := unix.InotifyAddWatch(r.inotify, r.run.InstancesDir(), unix.IN_CREATE|unix.IN_MOVED_TO|wiped)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	return errors.Join(r.keepLog(), r.keepListener())
+	return errors.Join(err1, err2, r.keepLog(), r.keepListener())
 }
 
 // adopt watches the instance, or settles it if there is nothing left to watch. The latter is the guard's alone.

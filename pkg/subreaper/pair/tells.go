@@ -48,6 +48,9 @@ func (r *routine) tellsExits() (bool, error) {
 		return false, fmt.Errorf("start a child: %w", err)
 	}
 	fd, openErr := unix.PidfdOpen(pid, 0)
+	if openErr == nil {
+		defer func() { _ = unix.Close(fd) }()
+	}
 	var status syscall.WaitStatus
 	for {
 		if _, err = syscall.Wait4(pid, &status, 0, nil); !errors.Is(err, syscall.EINTR) {
@@ -57,7 +60,6 @@ func (r *routine) tellsExits() (bool, error) {
 	if err := errors.Join(openErr, err); err != nil {
 		return false, fmt.Errorf("child %d: %w", pid, err)
 	}
-	defer func() { _ = unix.Close(fd) }()
 	seen, err := subreaper.Witness(fd, subreaper.Process{PID: pid})
 	return seen.Source == subreaper.SourcePidfd && seen.Status == status && status.ExitStatus() == refused, err
 }

@@ -32,6 +32,9 @@ func (r *relay) pass(o *output) (taken int64, over bool, err error) {
 	// A batch in progress is one that could not be written; its journals must stay as they are until it is.
 	pending := o.state.time != 0
 	if !pending && !o.state.last {
+		if err := o.restart(); err != nil {
+			return 0, false, err
+		}
 		if taken, err = o.take(); err != nil {
 			// What is full may be so of journals, this one's among them.
 			return taken, false, errors.Join(err, r.write(o, false), o.free(1))
@@ -208,6 +211,18 @@ func (o *output) free(least int64) (err error) {
 		err = errors.Join(err, o.commit(next))
 	}
 	return err
+}
+
+// restart commits that a journal was emptied, if free could not: what is taken next lies at its start.
+func (o *output) restart() error {
+	next := o.state
+	for i := range o.streams {
+		next.read[i] = min(next.read[i], o.streams[i].size)
+	}
+	if next == o.state {
+		return nil
+	}
+	return o.commit(next)
 }
 
 // writeAt writes all of b or fails.

@@ -17,7 +17,7 @@
 //
 // Files of an instance, below <run>/fifos; <id> is <name>.<attempt>:
 //
-//	<id>.stdout, <id>.stderr             FIFOs, made by subreaper.MakeOutput, held by the container, the reaper and the relay
+//	<id>.stdout, <id>.stderr             FIFOs, made by subreaper.MakeOutput, held by the container, the relay, and one more
 //	<id>.stdout.journal, .stderr.journal taken and not yet in the log; what is in the log is freed
 //	<id>.state                           see state.go
 //	<id>.json                            the log's bound: here as long as the output is not complete

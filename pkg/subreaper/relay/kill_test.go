@@ -107,8 +107,8 @@ func feedLine(i int) []byte {
 	return append(b, '\n')
 }
 
-// TestKilledHundredsOfTimes: whenever the relay is killed, each line is in the log once, whole, and in its order.
-func TestKilledHundredsOfTimes(t *testing.T) {
+// TestKilledAtRandom: whenever the relay is killed, each line is in the log once, whole, and in its order.
+func TestKilledAtRandom(t *testing.T) {
 	for name, bound := range map[string]subreaper.Output{
 		"one file":   {MaxSize: 1 << 40, MaxFiles: 1},
 		"many files": {MaxSize: 64 << 10, MaxFiles: 1000}, // a rotation every few passes

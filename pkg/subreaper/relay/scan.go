@@ -19,6 +19,8 @@ func (r *relay) scan() {
 	if err := r.prepareDirectories(); err != nil { // no room to watch them, say: what is there can be read all the same
 		r.complain(string(r.dirs.Run), err)
 		r.scanAgain()
+	} else {
+		delete(r.failures, string(r.dirs.Run))
 	}
 	there := map[string]bool{}
 	for name, err := range raw.Names(r.dirs.Run.FIFOsDir()) {
@@ -34,6 +36,7 @@ func (r *relay) scan() {
 			}
 		}
 	}
+	delete(r.failures, r.dirs.Run.FIFOsDir())
 	for id, o := range r.outputs {
 		if !there[id] {
 			r.end(o)
@@ -128,6 +131,9 @@ func (r *relay) rebound(o *output) {
 	case bound != o.bound:
 		o.bound = bound
 		r.prune(o)
+		fallthrough
+	default:
+		delete(r.failures, "bound of "+o.id)
 	}
 }
 
@@ -178,6 +184,7 @@ func (r *relay) finish(o *output) {
 	}
 	delete(r.outputs, o.id)
 	delete(r.failures, o.label)
+	delete(r.failures, "bound of "+o.id)
 	o.close()
 	if err := remove(r.dirs.Run, o.id); err != nil {
 		r.complain(o.label, err)

@@ -97,6 +97,12 @@ func Exists(path string) bool {
 	return unix.Lstat(path, &s) == nil
 }
 
+// Gone reports that there is nothing at path. What cannot be told is taken as no.
+func Gone(path string) bool {
+	var s unix.Stat_t
+	return errors.Is(unix.Lstat(path, &s), unix.ENOENT)
+}
+
 func open(path string, flags int) (int, error) {
 	for {
 		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
