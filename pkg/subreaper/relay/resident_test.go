@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"reconciler.dev/reconciler/internal/runctest"
 )
 
@@ -38,7 +40,17 @@ func TestResident(t *testing.T) {
 	want := make([][]byte, containers)
 	for range 4 {
 		for i := range containers {
-			want[i] = append(want[i], w.fill(id(i), 0, numbered(id(i)))...)
+			var lines []byte
+			for n := 0; len(lines) < 64<<10; n++ {
+				lines = append(lines, numbered(id(i))(n)...)
+			}
+			want[i] = append(want[i], lines...)
+			w.eventually("its output is taken", func() bool {
+				if n, err := unix.Write(w.ends[id(i)][0], lines); err == nil {
+					lines = lines[n:]
+				}
+				return len(lines) == 0
+			})
 		}
 	}
 	for i := range containers {
