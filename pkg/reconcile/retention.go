@@ -1,8 +1,10 @@
 package reconcile
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,7 +12,8 @@ import (
 )
 
 // SweepLogs removes, below dir, the logs of attempts that are known to have been and are no longer on record. What the
-// store does not know of stays: the store may be the younger one.
+// store does not know of stays: the store may be the younger one. The highest log of a name stays as long as its history
+// does: after a loss of the store it may be all that keeps its number from being used again.
 func SweepLogs(dir string, db *store.DB) error {
 	names, err := db.Names()
 	if err != nil {
@@ -45,13 +48,21 @@ func sweepLogsOf(dir string, record store.Record, onRecord []store.Attempt) erro
 	if err != nil {
 		return nil // it never wrote any
 	}
+	logs := map[int]string{}
 	for _, e := range entries {
 		number, isLog := strings.CutSuffix(e.Name(), ".log")
-		n, err := strconv.Atoi(number)
-		if !isLog || err != nil || kept[n] || n < oldest || n > record.LastAttempt {
+		if n, err := strconv.Atoi(number); isLog && err == nil {
+			logs[n] = e.Name()
+		}
+	}
+	if len(logs) > 0 && oldest > 0 {
+		kept[slices.Max(slices.Collect(maps.Keys(logs)))] = true
+	}
+	for n, name := range logs {
+		if kept[n] || n < oldest || n > record.LastAttempt {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}

@@ -44,6 +44,10 @@ func TestSweepLogs(t *testing.T) {
 	commit(t, db, store.Change{Record: &store.Record{Name: "old", LastAttempt: 2, RemovedAt: removed}})
 	logs("old", "1.log", "2.log")
 	logs("stranger", "1.log")
+	// A store that was restored, and then claimed number 3, has no attempt of it.
+	attempts("claimed", 1)
+	commit(t, db, store.Change{Record: &store.Record{Name: "claimed", LastAttempt: 3}})
+	logs("claimed", "1.log", "2.log", "3.log")
 	sweep := func() {
 		if err := db.Sweep(t.Context(), testEpoch); err != nil {
 			t.Fatal(err)
@@ -56,6 +60,9 @@ func TestSweepLogs(t *testing.T) {
 	// 1 may be of an earlier store's, 6 of a later one's; of attempt 3 it is known that it is no longer kept.
 	if got := left("web"); !slices.Equal(got, []string{"1.log", "2.log", "3.txt", "4.log", "5.log", "6.log", "notes.log"}) {
 		t.Errorf("web: %v", got)
+	}
+	if got := left("claimed"); !slices.Equal(got, []string{"1.log", "3.log"}) {
+		t.Errorf("claimed: %v", got)
 	}
 	if got := left("old"); got != nil {
 		t.Errorf("removed 8 days ago: %v", got)
