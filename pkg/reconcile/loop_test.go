@@ -60,6 +60,13 @@ func (l *lab) with(f func(m *model)) {
 	f(l.m)
 }
 
+// hangs has what is done about a name wait.
+func (l *lab) hangs(name string, release chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hang[name] = release
+}
+
 func (l *lab) do(ctx context.Context, a Action) error {
 	l.mu.Lock()
 	hang := l.hang[a.Name]
@@ -184,7 +191,7 @@ func TestHangingEffectDelaysItsOwnContainerOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		release := make(chan struct{})
-		l.hang["a"] = release
+		l.hangs("a", release)
 		l.with(func(m *model) { desire("a")(m); desire("b")(m) })
 		l.Wake("a", "b")
 		want(t, l, "b.1")
@@ -202,7 +209,7 @@ func TestHangingEffectsKeepNoSlots(t *testing.T) {
 		release := make(chan struct{})
 		for n := range 20 {
 			name := "hangs-" + strconv.Itoa(n)
-			l.hang[name] = release
+			l.hangs(name, release)
 			l.with(desire(name))
 			l.Wake(name)
 		}
@@ -227,7 +234,7 @@ func TestNothingBeginsAfterTheEnd(t *testing.T) {
 		release := make(chan struct{})
 		for n := range 10 {
 			name := "web-" + strconv.Itoa(n)
-			l.hang[name] = release
+			l.hangs(name, release)
 			l.with(desire(name))
 			l.Wake(name)
 		}
