@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	"reconciler.dev/reconciler/hack/internal/scratch"
@@ -134,9 +136,11 @@ func (k *killer) killController() error {
 	return err
 }
 
-// letGo notes that a controller is about to end. What it holds on to and nobody else, after a wipe, ends with it.
+// letGo notes that a controller is about to end. What it holds on to and nobody else, after a wipe, ends with it: that may
+// be an instance that lived through the wipe, and through the end of the pair that knew it, many rounds ago.
 func (k *killer) letGo() {
-	if k.wiped {
+	held := func(id string) bool { return k.bare[id] && len(k.records.seen[id]) == 0 }
+	if k.wiped || slices.ContainsFunc(slices.Collect(maps.Keys(k.bare)), held) {
 		k.unseen()
 	}
 }

@@ -39,16 +39,16 @@ func (r *recorder) collectOffline(ctx context.Context, w *scratch.World) error {
 	for _, kind := range kinds {
 		err := scratch.Until(ctx, patience, "exits of "+kind.name, func() error {
 			out, err := w.CLI(ctx, "exits", kind.name, "-o", "json")
+			// What is damaged is told and skipped, with an exit status of 1: the others are printed all the same.
+			var all struct{ Items []scratch.Exit }
+			if json.Unmarshal(out, &all) == nil {
+				r.add(all.Items)
+				return nil
+			}
 			if err != nil && (strings.Contains(err.Error(), "not found") || strings.Contains(err.Error(), "cannot be read")) {
 				return nil // a name of which nothing is on record, or whose record is damaged: it was left alone since
 			}
-			// What is damaged is told and skipped, with an exit status of 1: the others are printed all the same.
-			var all struct{ Items []scratch.Exit }
-			if json.Unmarshal(out, &all) != nil {
-				return err
-			}
-			r.add(all.Items)
-			return nil
+			return err
 		})
 		if err != nil {
 			return err

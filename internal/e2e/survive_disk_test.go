@@ -101,3 +101,22 @@ func TestSurvivesFullRun(t *testing.T) {
 	w.until("it is reaped", func() bool { _, err := subreaper.ReadStat(pid); return err != nil })
 	w.undisturbed("web", web)
 }
+
+// TestSurvivesFullLogs: containers come and go as ever. What they say meanwhile has no place.
+func TestSurvivesFullLogs(t *testing.T) {
+	w := newWorld(t)
+	fill, room := w.disk("logs", "700")
+	w.start()
+	job := w.job("job")
+	w.manifest("web", w.bundle("echo hello; "+forever, runctest.BundleOptions{}), restarting)
+	pid := w.running("web", 0)
+	w.until("it has begun", func() bool { return len(w.lines("web")) == 1 })
+	fill()
+	pid = w.watched("web", pid, 2)
+	w.undisturbed("job", job)
+	room()
+	w.watched("web", pid, 3)
+	w.until("its output is kept again", func() bool { return strings.Contains(w.run("logs", "web"), "hello") })
+	w.tell()
+	w.ended("job", subreaper.SourceWaitid)
+}
