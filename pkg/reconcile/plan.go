@@ -57,14 +57,10 @@ func next(v view) Action {
 		return v.discard("LaunchFailed", v.cur.LaunchError)
 	case v.launching() && !v.current():
 		return v.discard(v.unwanted(), "")
-	case v.launching() && v.o.Life == observed.Dead:
-		return v.discard("LaunchFailed", "its init process died before it was started")
 	case v.launching() && v.o.Life == observed.NoProcess:
 		return v.launch("Unfinished")
-	case v.launching() && v.o.Lost:
-		return v.discard("LaunchFailed", "its runtime knows nothing of it any more")
-	case v.launching() && !v.o.Ours:
-		return v.discard("LaunchFailed", "its init process is not a child of the subreaper, who would not see it end")
+	case v.launching() && v.stillborn() != "":
+		return v.discard("LaunchFailed", v.stillborn())
 	case v.launching():
 		return v.start("Created")
 

@@ -99,6 +99,19 @@ func (v *view) owesExit() bool { return v.cur != nil && !v.cur.Over && !v.cur.St
 // launching: an attempt was begun, and has run nothing.
 func (v *view) launching() bool { return v.cur != nil && !v.cur.Over && v.cur.StartCommitted.IsZero() }
 
+// stillborn is why an init that was created cannot be started.
+func (v *view) stillborn() string {
+	switch {
+	case v.o.Life == observed.Dead:
+		return "its init process died before it was started"
+	case v.o.Lost:
+		return "its runtime knows nothing of it any more"
+	case !v.o.Ours:
+		return "its init process is not a child of the subreaper, who would not see it end"
+	}
+	return ""
+}
+
 func (v *view) alive() bool { return v.owesExit() && v.o.Life == observed.Alive }
 
 func (v *view) stopping() bool { return v.alive() && v.cur.Stop != nil }
