@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,11 +55,20 @@ func (k *killer) wipe(dir string) error {
 	return err
 }
 
-// strip notes that what lives does not carry any more what a controller needs that finds it without a record of it.
+// strip notes that what lives, or is about to, does not carry any more what a controller needs that finds it without a
+// record of it.
 func (k *killer) strip() error {
 	k.wiped = true
 	err := k.log.follow()
-	for id := range k.log.lives {
+	made, readErr := os.ReadDir(k.inRun("bundles"))
+	if readErr != nil && !errors.Is(readErr, os.ErrNotExist) {
+		err = errors.Join(err, readErr)
+	}
+	ids := slices.Collect(maps.Keys(k.log.lives))
+	for _, bundle := range made {
+		ids = append(ids, bundle.Name())
+	}
+	for _, id := range ids {
 		if len(k.records.seen[id]) == 0 {
 			k.bare[id] = true
 		}

@@ -139,7 +139,7 @@ func (k *killer) killController() error {
 // letGo notes that a controller is about to end. What it holds on to and nobody else, after a wipe, ends with it: that may
 // be an instance that lived through the wipe, and through the end of the pair that knew it, many rounds ago.
 func (k *killer) letGo() {
-	held := func(id string) bool { return k.bare[id] && len(k.records.seen[id]) == 0 }
+	held := func(id string) bool { return k.bare[id] && k.log.lives[id] != nil && len(k.records.seen[id]) == 0 }
 	if k.wiped || slices.ContainsFunc(slices.Collect(maps.Keys(k.bare)), held) {
 		k.unseen()
 	}

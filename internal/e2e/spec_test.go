@@ -53,11 +53,11 @@ func TestPaused(t *testing.T) {
 	w.phase("web", "Running")
 	w.until("it goes on", func() bool { return w.ticks() > frozen })
 
-	// By hand, past the controller: noticed and undone.
+	// By hand, past the controller: noticed and undone, more than once where the runtime has not yet done.
 	w.direct("pause", "web.1")
 	w.until("it is thawed", func() bool {
 		out, err := w.try("events", "web")
-		return err == nil && strings.Count(out, "Resumed") == 2
+		return err == nil && strings.Count(out, "Resumed") >= 2
 	})
 	now := w.ticks()
 	w.until("it goes on", func() bool { return w.ticks() > now })
