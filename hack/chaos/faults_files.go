@@ -151,6 +151,15 @@ func (k *killer) wipeUnseen(ctx context.Context, all bool) error {
 	return k.w.Start(ctx)
 }
 
+// dropAside removes the damaged stores that were kept so far, as their reader would: the disk is small.
+func (k *killer) dropAside() error {
+	kept, err := filepath.Glob(filepath.Join(k.w.State, "*.corrupt-*"))
+	for _, path := range kept {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
 // damagedStore damages the store while nobody has it open. What is in it and nowhere else is lost; what had been told
 // before is still held against what is told after.
 func damagedStore(damage func(*killer, string) error) func(*killer, context.Context) error {
@@ -164,6 +173,9 @@ func damagedStore(damage func(*killer, string) error) func(*killer, context.Cont
 		k.unseen()
 		k.storeLost = true
 		k.excuse()
+		if err := k.dropAside(); err != nil {
+			return err
+		}
 		if err := damage(k, filepath.Join(k.w.State, "reconciler.db")); err != nil {
 			return err
 		}
