@@ -68,6 +68,11 @@ func (l *Loop) with(f func(q *Queue)) {
 	l.mu.Lock()
 	f(l.queue)
 	l.mu.Unlock()
+	l.nudge()
+}
+
+// nudge has Run pass once more; a nudge that Run has not got yet does for all.
+func (l *Loop) nudge() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -182,10 +187,7 @@ func (l *Loop) pass() []Action {
 		l.drainedOnce()
 	}
 	if l.queue.Due() {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
+		l.nudge()
 	}
 	return actions
 }
